@@ -1,0 +1,68 @@
+# Needs Python >= 3.11, git and make; everything else goes into .venv at the versions of constraints.txt.
+#   make reproduce            the figures          (ARGS=--quick for a two-minute pass)
+#   make test                 the tests            (ARGS="-m slow" for the long ones)
+#   make PYTHON=python3.12 …  with another interpreter
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out
+ARGS ?=
+STAMP := $(VENV)/.installed-test
+DEV_STAMP := $(VENV)/.installed-dev
+DOCS_STAMP := $(VENV)/.installed-docs
+# Small tensors: a second thread costs more than it brings, and results stay comparable.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install reproduce test lint docs index benchmark clean distclean
+
+help:  ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+install: $(STAMP)  ## Create .venv with the pinned versions
+
+reproduce: $(STAMP)  ## Extract, select, answer, and draw the figures into out/
+	$(BIN)/mitheory reproduce --out $(OUT) $(ARGS)
+
+test: $(STAMP)  ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV_STAMP)  ## Check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: $(DOCS_STAMP)  ## Build the HTML documentation into docs/_build
+	$(BIN)/sphinx-build -q -W docs docs/_build
+
+index: $(STAMP)  ## Rewrite docs/equations.md from the Source: lines of the docstrings
+	$(BIN)/python docs/equations.py
+
+benchmark: $(STAMP)  ## Time the fast selection against the literal Algorithm 1
+	$(BIN)/python -m benchmarks.selection $(ARGS)
+
+clean:  ## Remove caches and built documentation
+	rm -rf build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## Remove the environment and the written figures too
+	rm -rf $(VENV) $(OUT)
+
+# The environment alone: an interpreter that is too old is told so before anything is downloaded.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "mitheory needs Python >= 3.11; $(PYTHON) is %d.%d.%d. Point PYTHON at another: make PYTHON=python3.12 ..." % v[:3])'
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test,dev]'
+	@touch $@
+
+$(DOCS_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	@touch $@
