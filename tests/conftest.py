@@ -1,4 +1,4 @@
-"""What every test runs under: one thread, named Hypothesis profiles, a figure backend without a screen."""
+"""What every test runs under: one thread, Hypothesis profiles, figures without a screen."""
 
 from __future__ import annotations
 

@@ -1,0 +1,116 @@
+"""Which function computes which equation of the paper, and which tests name it.
+
+Reads the `Source:` lines of the docstrings and writes docs/equations.md (`make index`).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "docs" / "equations.md"
+
+SOURCE = re.compile(r"Source:\s*(.+?)(?:\n\s*\n|\Z)", re.DOTALL)
+EQUATIONS = re.compile(r"\bEqs?\.\s*((?:\(?\d+\)?(?:\s*(?:,|and|[-–]|to)\s*)?)+)")
+BIB_KEY = re.compile(r"\b([a-z]{2,}(?:19|20)\d\d[a-z0-9]*)\b")
+
+HEADER = """\
+# From the equations to the code
+
+Written by `make index` from the `Source:` lines of the docstrings; do not edit.
+Equation numbers are those of the paper (`li2026mipruner` in references.bib).
+The last column lists the test files that name the function.
+
+| source | function | tests |
+|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A documented definition and what it says it comes from."""
+
+    module: str
+    name: str
+    source: str
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Equation numbers the source names, ranges written out.
+
+        >>> Entry("pmi", "f", "Eqs. (17), (50) and Eqs. (52)-(54).").numbers
+        (17, 50, 52, 53, 54)
+        """
+        found: list[int] = []
+        for group in EQUATIONS.findall(self.source):
+            for low, high in re.findall(r"(\d+)\)?(?:\s*(?:[-–]|to)\s*\(?(\d+))?", group):
+                found += range(int(low), int(high or low) + 1)
+        return tuple(found)
+
+    @property
+    def bib_keys(self) -> tuple[str, ...]:
+        """Bibliography keys the source names.
+
+        >>> Entry("aggregation", "f", "vanerven2014, Theorem 3.").bib_keys
+        ('vanerven2014',)
+        """
+        return tuple(BIB_KEY.findall(self.source))
+
+
+def source_of(docstring: str) -> str | None:
+    """The text behind `Source:` up to the next empty line, on one line.
+
+    >>> source_of("Sum.\\n\\nSource: Eq. (18),\\nand Eq. (19).\\n\\nMore.")
+    'Eq. (18), and Eq. (19).'
+    """
+    match = SOURCE.search(docstring)
+    return " ".join(match.group(1).split()) if match else None
+
+
+def entries(package: Path) -> list[Entry]:
+    """Every definition below `package` whose docstring names a source."""
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        module = ".".join(path.relative_to(package.parent).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                source = source_of(ast.get_docstring(node) or "")
+                if source:
+                    found.append(Entry(module.removesuffix(".__init__"), node.name, source))
+    return found
+
+
+def names_used(path: Path) -> set[str]:
+    """Identifiers that a test file mentions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return names | {
+        a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names
+    }
+
+
+def table() -> str:
+    """The whole document."""
+    tests = {path.name: names_used(path) for path in sorted((ROOT / "tests").glob("test_*.py"))}
+    rows = []
+    for entry in entries(ROOT / "mitheory"):
+        using = [f"`{name}`" for name, names in tests.items() if entry.name in names]
+        order = (min(entry.numbers, default=10_000), entry.module, entry.name)
+        cell = entry.source.replace("|", "\\|")
+        function = f"`{entry.module}.{entry.name}`"
+        rows.append((order, f"| {cell} | {function} | {', '.join(using) or '—'} |\n"))
+    return HEADER + "".join(row for _, row in sorted(rows))
+
+
+def main() -> None:
+    """Write the document."""
+    TARGET.write_text(table(), encoding="utf-8")
+    print(f"{TARGET.relative_to(ROOT)}: {table().count(chr(10)) - HEADER.count(chr(10))} rows")
+
+
+if __name__ == "__main__":
+    main()
