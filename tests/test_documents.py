@@ -1,0 +1,110 @@
+"""Documents that run: README commands and example, the equation index, the bibliography."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from types import ModuleType
+
+import pytest
+from structure import ROOT, python_files
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+BIBLIOGRAPHY = (ROOT / "references.bib").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def load(name: str) -> ModuleType:
+    """A script of docs/, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+equations = load("equations")
+ENTRIES = equations.entries(ROOT / "mitheory")
+
+
+def code_blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
+
+
+def test_make_targets_in_documents_exist():
+    named = {t for d in DOCUMENTS for t in re.findall(r"\bmake ([a-z]+)\b(?=[\s`#]|$)", fenced(d))}
+    assert {"reproduce", "test"} <= named
+    assert named <= make_targets()
+
+
+def fenced(path) -> str:
+    """The code in a document: fenced blocks and inline spans, where a command may stand."""
+    text = path.read_text(encoding="utf-8")
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL)
+    inline = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return "\n".join([*blocks, *inline])
+
+
+def test_mitheory_commands_in_documents_exist():
+    import typer
+
+    from analysis.cli import app
+
+    group = typer.main.get_command(app)
+    named = {c for d in DOCUMENTS for c in re.findall(r"(?:^|/)mitheory ([a-z]+)", fenced(d), re.M)}
+    assert "reproduce" in named
+    assert named <= set(group.commands)
+
+
+def test_make_and_pip_install_the_same():
+    """The plain pip commands of the README install what `make` installs."""
+    (pip,) = re.findall(r"pip (install -c constraints\.txt -e '\.\[test\]')", README)
+    assert re.sub(r"-q ", "", MAKEFILE).count(pip) == 1
+
+
+def test_the_example_of_the_readme_runs():
+    (example,) = code_blocks(README, "python")
+    namespace: dict = {}
+    exec(compile(example, "README.md", "exec"), namespace)
+    kept = namespace["kept"]
+    assert len(set(kept.indices.tolist())) == 64
+    assert kept.sorted.tolist() == sorted(kept.indices.tolist())
+
+
+def test_the_equation_index_is_current():
+    assert equations.TARGET.read_text(encoding="utf-8") == equations.table(), "run `make index`"
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: f"{e.module}.{e.name}")
+def test_sources_name_an_equation_or_a_reference(entry):
+    """A source points at a place in the paper, at theory.md, or at a work in references.bib."""
+    known = set(re.findall(r"^@\w+\{([^,]+),", BIBLIOGRAPHY, re.MULTILINE))
+    assert set(entry.bib_keys) <= known
+    place = re.search(r"\b(Alg|Sec|App|Tab|Fig|Footnote|Definition)\b|docs/theory", entry.source)
+    assert entry.numbers or entry.bib_keys or place, entry.source
+    assert max(entry.numbers, default=1) <= 56, "the paper has no such equation"
+
+
+def test_the_main_equations_are_implemented():
+    """Those that Algorithm 1 and its variants are made of."""
+    numbers = {number for entry in ENTRIES for number in entry.numbers}
+    assert {15, 16, 17, 18, 19, 20, 21, 22, 23, 50, 52, 53} <= numbers
+
+
+def test_bibliography_keys_are_unique():
+    keys = re.findall(r"^@\w+\{([^,]+),", BIBLIOGRAPHY, re.MULTILINE)
+    assert len(keys) == len(set(keys)) > 20
+    assert BIBLIOGRAPHY.count("{") == BIBLIOGRAPHY.count("}")
+
+
+def test_test_files_named_in_documents_exist():
+    named = {n for d in DOCUMENTS for n in re.findall(r"test_\w+\.py", d.read_text("utf-8"))}
+    assert named <= {path.name for path in python_files("tests")}
