@@ -52,8 +52,9 @@ distclean: clean  ## Remove the environment and the written figures too
 
 # The environment alone: an interpreter that is too old is told so before anything is downloaded.
 $(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "mitheory needs Python >= 3.11; there is no $(PYTHON). Point PYTHON at one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "mitheory needs Python >= 3.11; $(PYTHON) is %d.%d.%d. Point PYTHON at another: make PYTHON=python3.12 ..." % v[:3])'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
