@@ -1,0 +1,1 @@
+"""What is measured with `mitheory`: datasets, settings, runs and the `mitheory` command."""

@@ -1,0 +1,136 @@
+"""The `mitheory` command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from mitheory import provenance
+from mitheory.errors import MitheoryError
+
+from .datasets import DATASETS
+from .progress import console
+
+app = typer.Typer(
+    help="Is information-theoretic visual-token pruning right, and when?",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+)
+
+Out = Annotated[Path, typer.Option(help="Folder to write to; made if missing.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")]
+Seed = Annotated[int, typer.Option(help="Seed of the scenes and of every random selector.")]
+
+
+@app.command()
+def reproduce(
+    out: Out = Path("out"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer questions and settings: two minutes.")
+    ] = False,
+    model: Annotated[
+        str, typer.Option(help="fruitfly, fruitfly-contrastive, or a checkpoint file.")
+    ] = "fruitfly",
+    limit: Annotated[int, typer.Option(help="Questions; 0 takes the default.", min=0)] = 0,
+    seed: Seed = 0,
+    jobs: Annotated[int, typer.Option(help="Worker processes; -1 takes all cores.")] = 2,
+    device: Device = "cpu",
+) -> None:
+    """Run the paper's method and its peers on the embedded model; write tables, figures, index.html.
+
+    Stopped at any moment and started again, it goes on where it was.
+
+    [bold]Example[/]: mitheory reproduce --quick --out out/
+    """
+    from .reproduction import Run
+    from .reproduction import reproduce as compute
+
+    changes = {"limit": limit} if limit else {}
+    run = Run.make(quick=quick, model=model, seed=seed, **changes)
+    compute(run, out, jobs=jobs, device=device, command=_command())
+    figures(out)
+    console.print(f"open [bold]{out / 'index.html'}[/]")
+
+
+@app.command()
+def figures(results: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
+    """Draw every figure and index.html again from the tables of a run.
+
+    [bold]Example[/]: mitheory figures out/
+    """
+    # drawing is a stage of its own with files in between: paper_figures imports analysis, never back
+    done = subprocess.run([sys.executable, "-m", "paper_figures", str(results)], check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+
+
+@app.command()
+def extract(
+    out: Out,
+    model: Annotated[
+        str, typer.Option(help="fruitfly, fruitfly-contrastive, or a checkpoint file.")
+    ] = "fruitfly",
+    dataset: Annotated[str, typer.Option(help=f"One of: {', '.join(DATASETS)}.")] = "fruitfly",
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    limit: Annotated[int, typer.Option(help="Number of questions.", min=1)] = 512,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    dtype: Annotated[str, typer.Option(help="On disk: float16, bfloat16 or float32.")] = "float16",
+    attention: Annotated[
+        bool, typer.Option(help="Store the encoder's full attention (the largest array).")
+    ] = True,
+) -> None:
+    """Write a bundle: the visual and text embeddings of a model on a dataset.
+
+    [bold]Example[/]: mitheory extract --split test --limit 512 --out bundles/fly
+    """
+    from mitheory.checks import lookup
+    from mitheory.models.fruitfly import FruitFlyAdapter
+
+    from .extraction import extract as write
+
+    stream = lookup(dataset, DATASETS, "dataset")(split, limit=limit, seed=seed)
+    adapter = FruitFlyAdapter(model, device=device)
+    origin = provenance.collect(
+        command=_command(), seed=seed, device=str(adapter.device), dtype="float32", model=model
+    )
+    bundle = write(adapter, stream, out, origin, limit=limit, dtype=dtype, attention=attention)
+    console.print(f"{len(bundle)} samples in [bold]{out}[/]")
+
+
+@app.command()
+def inspect(path: Annotated[Path, typer.Argument(help="A bundle.")]) -> None:
+    """Print what a bundle holds and where it came from.
+
+    [bold]Example[/]: mitheory inspect bundles/fly
+    """
+    from mitheory.bundle import inspect as describe
+
+    table = Table("field", "value", title=str(path))
+    for key, value in describe(path).items():
+        table.add_row(str(key), str(value))
+    console.print(table)
+
+
+def _command() -> str:
+    """The command line as the user would type it again."""
+    return " ".join(["mitheory", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Entry point: a known error is one line and exit status 2, never a traceback."""
+    try:
+        app()
+    except MitheoryError as error:
+        console.print(f"[red]error:[/] {error}", soft_wrap=True)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

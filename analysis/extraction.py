@@ -1,0 +1,64 @@
+"""Extract a bundle: encode a dataset with a model and write it down, shard by shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from mitheory.bundle import Bundle, BundleWriter
+from mitheory.models.base import Example, ModelAdapter
+from mitheory.provenance import Provenance
+
+from .progress import progress
+
+
+def chunks(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
+    """Runs of about `size` examples that never split the questions about one image."""
+    stream, run = iter(examples), []
+    for example in stream:
+        if len(run) >= size and example.image_id != run[-1].image_id:
+            yield run
+            run = []
+        run.append(example)
+    if run:
+        yield run
+
+
+def extract(
+    adapter: ModelAdapter,
+    examples: Iterable[Example],
+    out: Path,
+    provenance: Provenance,
+    *,
+    limit: int,
+    dtype: str = "float16",
+    attention: bool = True,
+) -> Bundle:
+    """Encode `examples` with `adapter` into a bundle at `out`, with a progress bar.
+
+    A finished bundle of the same job at `out` is reused, an unfinished one is continued.
+    `attention=False` leaves out the encoder's full attention, the largest array.
+
+    Raises
+    ------
+    BundleError
+        If something else stands at `out`.
+    """
+    if out.exists() and _is_same_job(Bundle.open(out), provenance, limit):
+        return Bundle.open(out)
+    with BundleWriter(out, provenance, dtype=dtype, resume=True) as writer, progress() as bar:
+        task = bar.add_task("extract", total=limit)
+        for chunk in chunks(islice(examples, limit), 256):
+            new = [example for example in chunk if not writer.has_sample(example.sample_id)]
+            for sample in adapter.encode(new):
+                writer.add(sample if attention else replace(sample, patch_attention=None))
+            bar.advance(task, len(chunk))
+    return Bundle.open(out)
+
+
+def _is_same_job(bundle: Bundle, provenance: Provenance, limit: int) -> bool:
+    """Whether `bundle` is what `provenance` would make again (another command may have made it)."""
+    differs = set(bundle.provenance.differences(provenance))
+    return len(bundle) == limit and not differs & {"seed", "model", "device", "dtype", "versions"}

@@ -1,0 +1,151 @@
+"""The main job: extract -> select -> answer -> results, each step resumable.
+
+Files of a run: ``bundle/`` (embeddings), ``cells/<id>.parquet`` (one setting at one budget, written
+atomically, the unit of resumption), ``results.parquet`` (tidy: one row per setting and sample),
+``kept.parquet`` (kept sets of the samples that are drawn), ``run.json`` (provenance and options).
+Figures are drawn from these files by `paper_figures`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+from joblib import Parallel, delayed
+
+from mitheory import provenance
+from mitheory.bundle import Bundle, Sample
+from mitheory.io import atomic_write_json, atomic_write_parquet
+from mitheory.models.fruitfly import FruitFlyAdapter, examples
+
+from .evaluation import cell
+from .extraction import extract
+from .progress import console, progress
+from .settings import BUDGETS, QUICK_BUDGETS, Setting, paper_settings
+
+SAMPLES, QUICK_SAMPLES = 4096, 320
+DRAWN_TYPES = ("color", "existence", "relation", "multiple_choice", "counting")
+FULL = Setting("method", "full")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is run; its fields are what a cell's identity is made of, with the bundle's."""
+
+    model: str = "fruitfly"
+    split: str = "test"
+    limit: int = SAMPLES
+    seed: int = 0
+    budgets: tuple[int, ...] = BUDGETS
+    quick: bool = False
+
+    @classmethod
+    def make(cls, *, quick: bool, **changes: object) -> Run:
+        """The run of `mitheory reproduce`, or its short form."""
+        short = {"limit": QUICK_SAMPLES, "budgets": QUICK_BUDGETS} if quick else {}
+        return cls(quick=quick, **(short | changes))  # type: ignore[arg-type]
+
+
+def reproduce(run: Run, out: Path, *, jobs: int = 2, device: str = "cpu", command: str = "") -> Path:
+    """Everything up to the tables; returns the path of results.parquet."""
+    out.mkdir(parents=True, exist_ok=True)
+    origin = provenance.collect(
+        command=command, seed=run.seed, device=device, dtype="float32", model=run.model
+    )
+    console.print(f"[bold]1/3[/] extract {run.limit} {run.split} questions with {run.model}")
+    adapter = FruitFlyAdapter(run.model, device=device)
+    source = examples(run.split, limit=run.limit, seed=run.seed)
+    extract(adapter, source, out / "bundle", origin, limit=run.limit, dtype="float32")
+    settings = paper_settings(quick=run.quick)
+    console.print(f"[bold]2/3[/] select and answer: {len(settings)} settings, budgets {run.budgets}")
+    cells = run_cells(run, settings, out, jobs=jobs, device=device)
+    console.print("[bold]3/3[/] collect")
+    atomic_write_parquet(out / "results.parquet", collect(settings, cells))
+    atomic_write_parquet(out / "kept.parquet", drawn(settings, cells, run))
+    atomic_write_json(out / "run.json", {"run": asdict(run), "provenance": origin.to_dict()})
+    return out / "results.parquet"
+
+
+def run_cells(
+    run: Run, settings: Sequence[Setting], out: Path, *, jobs: int, device: str
+) -> dict[tuple[str, int], Path]:
+    """Compute the cells that are missing; paths of all by (selection id, budget)."""
+    bundle = out / "bundle"
+    n_v = len(Bundle.open(bundle)[0].visual)
+    wanted = {(s.selection_id, b): (s, b) for s in settings for b in run.budgets}
+    wanted[FULL.selection_id, n_v] = (FULL, n_v)
+    fingerprint = hashlib.sha256((bundle / "index.json").read_bytes()).hexdigest()
+    paths = {
+        key: out / "cells" / f"{_cell_id(run, *key, fingerprint)}.parquet" for key in wanted
+    }
+    missing = [key for key, path in paths.items() if not path.exists()]
+    work = (delayed(_run_cell)(*wanted[key], run, bundle, paths[key], device) for key in missing)
+    with progress() as bar:
+        task = bar.add_task("cells", total=len(paths), completed=len(paths) - len(missing))
+        for _ in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+            bar.advance(task)
+    return paths
+
+
+def _cell_id(run: Run, selection_id: str, budget: int, fingerprint: str) -> str:
+    identity = [selection_id, budget, run.seed, run.model, fingerprint]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]
+
+
+def _run_cell(
+    setting: Setting, budget: int, run: Run, bundle: Path, path: Path, device: str
+) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    adapter, samples = _loaded(run.model, bundle, device)
+    table = cell(setting, adapter, samples, budget, seed=run.seed)
+    atomic_write_parquet(path, table)
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, bundle: Path, device: str) -> tuple[FruitFlyAdapter, list[Sample]]:
+    """Once per worker process."""
+    return FruitFlyAdapter(model, device=device), list(Bundle.open(bundle))
+
+
+def collect(settings: Sequence[Setting], cells: dict[tuple[str, int], Path]) -> pd.DataFrame:
+    """One tidy table: the cells of every setting under its family and label."""
+    tables = [_described(FULL, path) for (key, _), path in cells.items() if key == FULL.selection_id]
+    for setting in settings:
+        for (key, _), path in cells.items():
+            if key == setting.selection_id:
+                tables.append(_described(setting, path))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _described(setting: Setting, path: Path) -> pd.DataFrame:
+    """A cell's rows with the columns that say which setting they belong to."""
+    table = pd.read_parquet(path).drop(columns="kept")
+    options = {t: setting.effective(t) for t in table.question_type.unique()}
+    for column in ("relevance_weight", "temperature", "aggregation", "conditional", "word_aggregation"):
+        table[column] = [options[t].get(column) for t in table.question_type]
+    paper_rule = bool(setting.closed_options)
+    return table.assign(
+        setting=setting.name, family=setting.family, method=setting.method, paper_rule=paper_rule
+    )
+
+
+def drawn(settings: Sequence[Setting], cells: dict[tuple[str, int], Path], run: Run) -> pd.DataFrame:
+    """Kept sets of the samples that are drawn: the first question of each kind, nothing picked."""
+    budgets = [b for b in run.budgets if b <= 36][:1]
+    chosen = [s for s in settings if s.family == "method" and s.draw == 0]
+    tables = []
+    for setting in chosen:
+        for budget in budgets:
+            table = pd.read_parquet(cells[setting.selection_id, budget])
+            first = table[table.question_type.isin(DRAWN_TYPES)].groupby("question_type").head(2)
+            tables.append(first.assign(setting=setting.name, method=setting.method))
+    full = pd.read_parquet(next(p for (k, _), p in cells.items() if k == FULL.selection_id))
+    answers = full.set_index("sample_id").prediction.rename("full_prediction")
+    return pd.concat(tables, ignore_index=True).join(answers, on="sample_id")

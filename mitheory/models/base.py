@@ -1,0 +1,71 @@
+"""What a model must offer to be pruned: encode once, answer with any kept set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..bundle import Sample
+
+PositionIds = Literal["kept", "compacted"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question about one image, before any model saw it.
+
+    image : (H, W, 3) uint8. `relevant` : (n_v,) bool, the patches of the things asked about, where
+    the dataset knows them. `image_id` is the unit of resampling of every interval.
+    """
+
+    sample_id: str
+    image_id: str
+    image: NDArray[np.uint8]
+    question: str
+    answer: str
+    question_type: str
+    negative: str | None = None
+    options: tuple[str, ...] = ()
+    relevant: NDArray[np.bool_] | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's answer: its text, its log-probability, and that of the true answer (nats).
+
+    `log_prob_truth` is NaN where the sample has no known answer.
+    """
+
+    text: str
+    log_prob: float
+    log_prob_truth: float
+
+
+class ModelAdapter(Protocol):
+    """A multimodal model cut between projector and decoder."""
+
+    name: str
+
+    def encode(self, examples: Sequence[Example]) -> list[Sample]:
+        """Visual and text embeddings of each example, with what selectors may ask for."""
+        ...
+
+    def answer(
+        self,
+        samples: Sequence[Sample],
+        keep: Sequence[Tensor] | None = None,
+        *,
+        positions: PositionIds = "kept",
+    ) -> list[Answer]:
+        """Answers when only the visual tokens `keep` (indices, one tensor per sample) are shown.
+
+        Kept tokens are always fed in raster order. ``positions="kept"`` leaves every token the
+        position id it had in the full sequence; ``"compacted"`` renumbers them without gaps.
+        """
+        ...

@@ -1,0 +1,200 @@
+"""The fruit-fly behind the same protocol as the Hugging Face models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...bundle import Sample
+from ...errors import ParameterError, ShapeError
+from ..base import Answer, Example, PositionIds
+from .checkpoint import default_device, load
+from .scenes import GRID, N_PATCHES, SIDE
+from .vocabulary import MAX_WORDS, WORDS, encode
+
+POSITIONS = ("kept", "compacted")
+
+
+class FruitFlyAdapter:
+    """A fruit-fly checkpoint as a `ModelAdapter`.
+
+    Parameters
+    ----------
+    checkpoint : str or Path
+        "fruitfly" (aligned by the language-model loss alone), "fruitfly-contrastive", or a file.
+    device : str
+        "cpu", "cuda", "cuda:1", or "auto".
+    batch_size : int
+        Questions answered, or images encoded, at a time.
+
+    Examples
+    --------
+    >>> from mitheory.models.fruitfly import FruitFlyAdapter, examples
+    >>> fly = FruitFlyAdapter()
+    >>> samples = fly.encode(list(examples("test", limit=2)))
+    >>> samples[0].visual.shape
+    torch.Size([144, 96])
+    """
+
+    def __init__(
+        self, checkpoint: str | Path = "fruitfly", *, device: str = "cpu", batch_size: int = 128
+    ) -> None:
+        self.device = default_device(device)
+        model, self.card = load(checkpoint)
+        self.model = model.to(self.device)
+        self.name = str(checkpoint)
+        self.batch_size = batch_size
+
+    @torch.no_grad()
+    def encode(self, examples: Sequence[Example]) -> list[Sample]:
+        """Samples with V, T, the encoder's features and its last layer's attention.
+
+        Every image is encoded once, however many questions are asked about it.
+
+        Raises
+        ------
+        ShapeError
+            If an image is not (48, 48, 3) uint8.
+        ParameterError
+            If a question has words outside the vocabulary or is too long.
+        """
+        first = {example.image_id: example for example in examples}
+        views: dict[str, dict[str, Tensor]] = {}
+        for chunk in _chunks(list(first.values()), self.batch_size):
+            for example, view in zip(chunk, self._encode_images(chunk), strict=True):
+                views[example.image_id] = view
+        return [self._sample(example, views[example.image_id]) for example in examples]
+
+    def _encode_images(self, examples: Sequence[Example]) -> Iterator[dict[str, Tensor]]:
+        images = torch.stack([_pixels(example) for example in examples]).to(self.device)
+        features, attention = self.model.encoder.with_attention(images)
+        visual = self.model.projector(features[:, 1:])
+        for v, f, a in zip(visual.cpu(), features.cpu(), attention.cpu(), strict=True):
+            yield {
+                "visual": v,
+                "encoder_features": f[1:],
+                "cls_attention": a[:, 0, 1:],
+                "patch_attention": a[:, 1:, 1:],
+            }
+
+    def _sample(self, example: Example, view: dict[str, Tensor]) -> Sample:
+        words = tuple(example.question.split())
+        ids = encode(words)
+        if len(ids) > MAX_WORDS:
+            raise ParameterError(
+                f"question: expected at most {MAX_WORDS} words, got {len(ids)}: {example.question!r}"
+            )
+        text = self.model.decoder.words.weight[torch.tensor(ids, device=self.device)].cpu()
+        relevant = None if example.relevant is None else torch.from_numpy(example.relevant)
+        return Sample(
+            sample_id=example.sample_id,
+            image_id=example.image_id,
+            text=text,
+            grid=(GRID, GRID),
+            tokens=words,
+            question=example.question,
+            answer=example.answer,
+            question_type=example.question_type,
+            negative=example.negative,
+            options=example.options,
+            image=torch.from_numpy(example.image),
+            relevant=relevant,
+            metadata=example.metadata,
+            **view,
+        )
+
+    @torch.no_grad()
+    def answer(
+        self,
+        samples: Sequence[Sample],
+        keep: Sequence[Tensor] | None = None,
+        *,
+        positions: PositionIds = "kept",
+    ) -> list[Answer]:
+        """Answers with the kept visual tokens only; ``keep=None`` shows all of them.
+
+        Kept sets may differ in size, and may be empty (the question alone). Half-precision samples
+        are answered in float32.
+
+        Raises
+        ------
+        ShapeError
+            If `keep` and `samples` differ in length, or an index is out of range or repeated.
+        ParameterError
+            If `positions` is neither "kept" nor "compacted".
+        """
+        if positions not in POSITIONS:
+            raise ParameterError(f"positions: expected one of {list(POSITIONS)}, got {positions!r}")
+        kept = _check_keep(samples, keep)
+        answers: list[Answer] = []
+        for i in range(0, len(samples), self.batch_size):
+            part = slice(i, i + self.batch_size)
+            answers += self._answer(samples[part], kept[part], positions)
+        return answers
+
+    def _answer(
+        self, samples: Sequence[Sample], kept: Sequence[Tensor], positions: PositionIds
+    ) -> list[Answer]:
+        batch, n = len(samples), max(len(k) for k in kept)
+        visual = torch.zeros(batch, n, self.model.config.width)
+        ids = torch.zeros(batch, n + MAX_WORDS, dtype=torch.long)
+        mask = torch.zeros(batch, n, dtype=torch.bool)
+        tokens = torch.zeros(batch, 1, MAX_WORDS, dtype=torch.long)
+        for i, (sample, index) in enumerate(zip(samples, kept, strict=True)):
+            k = len(index)
+            visual[i, :k] = sample.visual[index].float()
+            mask[i, :k] = True
+            ids[i, :k] = index if positions == "kept" else torch.arange(k)
+            start = N_PATCHES if positions == "kept" else k
+            ids[i, n:] = start + torch.arange(MAX_WORDS)
+            tokens[i, 0, : len(sample.tokens)] = torch.tensor(encode(sample.tokens))
+        visual_mask = None if bool(mask.all()) else mask.to(self.device)
+        logits = self.model.decoder(
+            visual.to(self.device), ids.to(self.device), tokens.to(self.device), visual_mask
+        )
+        last = torch.tensor([len(sample.tokens) - 1 for sample in samples])
+        log_p = logits[:, 0].cpu()[torch.arange(batch), last].log_softmax(-1)
+        return [_read(row, sample) for row, sample in zip(log_p, samples, strict=True)]
+
+
+def _read(log_p: Tensor, sample: Sample) -> Answer:
+    """The most probable word, its log-probability and that of the true answer."""
+    best = int(log_p.argmax())
+    truth = float(log_p[encode([sample.answer])[0]]) if sample.answer else float("nan")
+    return Answer(WORDS[best], float(log_p[best]), truth)
+
+
+def _chunks(items: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
+    for i in range(0, len(items), size):
+        yield items[i : i + size]
+
+
+def _pixels(example: Example) -> Tensor:
+    """(3, 48, 48) float32 in [0, 1]."""
+    image = example.image
+    if image.shape != (SIDE, SIDE, 3) or image.dtype != np.uint8:
+        raise ShapeError(
+            f"image of {example.sample_id!r}: expected ({SIDE}, {SIDE}, 3) uint8, "
+            f"got {image.shape} {image.dtype}"
+        )
+    return torch.from_numpy(image).permute(2, 0, 1).float() / 255
+
+
+def _check_keep(samples: Sequence[Sample], keep: Sequence[Tensor] | None) -> list[Tensor]:
+    """Kept indices of every sample in raster order, checked."""
+    if keep is None:
+        return [torch.arange(len(sample.visual)) for sample in samples]
+    if len(keep) != len(samples):
+        raise ShapeError(f"keep: expected one index tensor per sample ({len(samples)}), got {len(keep)}")
+    ordered = [torch.as_tensor(index, dtype=torch.long).sort().values for index in keep]
+    for sample, index in zip(samples, ordered, strict=True):
+        n = len(sample.visual)
+        if len(index) and (int(index[0]) < 0 or int(index[-1]) >= n or bool((index.diff() == 0).any())):
+            raise ShapeError(
+                f"keep of {sample.sample_id!r}: expected distinct indices in [0, {n}), got {index.tolist()}"
+            )
+    return ordered
