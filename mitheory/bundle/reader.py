@@ -1,0 +1,216 @@
+"""Bundle: a folder (or one file) of embeddings, read lazily."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from ..errors import BundleError, DTypeError, MitheoryError, SchemaError
+from ..provenance import Provenance
+from .fields import FIELDS
+from .records import INDEX, Entry, Index, SampleEntry
+from .sample import Sample
+from .schema import check_index, parse
+from .shards import Shards, open_safetensors, regular_file
+
+MAX_INDEX_BYTES = 1 << 30
+METADATA_KEY = "mitheory"  # of a one-file bundle's header
+WORDS = ("sample_id", "image_id", "tokens", "question", "answer", "question_type", "negative")
+
+
+def read_index(path: Path) -> Index:
+    """The checked index of a bundle, whether it is a folder or one file.
+
+    Raises
+    ------
+    BundleError
+        If there is no bundle, or its index is not right.
+    """
+    if not path.is_dir():
+        metadata = open_safetensors(path).metadata() or {}
+        if METADATA_KEY not in metadata:
+            raise SchemaError(f"{path.name}: header has no field {METADATA_KEY}: not a bundle")
+        return check_index(parse(metadata[METADATA_KEY], path.name), path.name)
+    file = path / INDEX
+    if not file.exists():
+        raise BundleError(f"{path.name}: has no {INDEX}: not a bundle, or never finished")
+    if (size := regular_file(file).st_size) > MAX_INDEX_BYTES:
+        raise BundleError(f"{INDEX}: has {size} bytes; at most {MAX_INDEX_BYTES} are read")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{INDEX}: cannot be read: {error}") from error
+    return check_index(parse(content, INDEX), INDEX)
+
+
+class Bundle:
+    """Samples on disk, in order; made by `Bundle.open`, never by its constructor.
+
+    The index (words, shapes, checksums) is in memory, tensors are not: each is read, and its
+    checksum and finiteness checked, when its sample is asked for. Iteration holds one image at a
+    time. Samples of one image that follow each other share its tensors: copy before writing in
+    place. Floating-point tensors come upcast to float32 unless `open` was told otherwise.
+    """
+
+    def __init__(
+        self, path: Path, index: Index, ids: tuple[str, ...], dtype: torch.dtype | None
+    ) -> None:
+        self.path = path
+        self.index = index
+        self.sample_ids = ids
+        self.dtype = dtype
+        self._shards = Shards(path, index)
+        self._last_image: tuple[str, dict[str, torch.Tensor]] | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        verify: bool = False,
+        dtype: torch.dtype | None = torch.float32,
+    ) -> Bundle:
+        """Open a bundle: its index is checked, and that its shards are there in full.
+
+        Parameters
+        ----------
+        path : folder, or ``.safetensors`` file
+        verify : also read every byte now: checksums of shards and tensors, finiteness
+        dtype : of the floating-point tensors that come back; None leaves them as stored
+
+        Returns
+        -------
+        Bundle
+
+        Raises
+        ------
+        BundleError
+            If anything is not as it was written; names file and field.
+        DTypeError
+            If `dtype` is no floating-point dtype.
+
+        Examples
+        --------
+        >>> Bundle.open("missing.safetensors")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        mitheory.errors.BundleError: missing.safetensors: cannot be read: ...
+        """
+        if dtype is not None and not dtype.is_floating_point:
+            raise DTypeError(f"dtype must be floating-point or None; got {dtype}")
+        index = read_index(Path(path))
+        bundle = cls(Path(path), index, tuple(index.samples), dtype)
+        for shard in index.shards:
+            bundle._shards.check_file(shard)
+        if verify:
+            bundle.verify()
+        return bundle
+
+    @property
+    def provenance(self) -> Provenance:
+        """What made the bundle."""
+        return self.index.provenance
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """Images of these samples, in order of first appearance."""
+        return tuple(dict.fromkeys(entry.image_id for entry in self.entries))
+
+    @property
+    def entries(self) -> tuple[SampleEntry, ...]:
+        """The words of every sample: question, answer, type, ...; reads no tensor."""
+        return tuple(self.index.samples[name] for name in self.sample_ids)
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+    def __getitem__(self, i: int) -> Sample:
+        return self.sample(self.sample_ids[i])
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(self.sample, self.sample_ids)
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the mapped files; a later read opens them again."""
+        self._shards.close()
+        self._last_image = None
+
+    def select(self, ids: Iterable[str]) -> Bundle:
+        """The same bundle, of these samples only, in this order.
+
+        Raises
+        ------
+        BundleError
+            If an id is not among the samples.
+        """
+        ids = tuple(ids)
+        known = set(self.sample_ids)
+        if unknown := [name for name in ids if name not in known]:
+            raise BundleError(f"{self.path.name}: has no sample_id {unknown[:4]}")
+        return Bundle(self.path, self.index, ids, self.dtype)
+
+    def sample(self, sample_id: str) -> Sample:
+        """One sample by its id.
+
+        Raises
+        ------
+        BundleError
+            If there is none, or its tensors are not as they were written.
+        """
+        entry = self.index.samples.get(sample_id)
+        if entry is None:
+            raise BundleError(f"{self.path.name}: has no sample_id {sample_id!r}")
+        image = self.index.images[entry.image_id]
+        tensors: dict[str, Any] = {**self._image(entry.image_id), **self._read(entry)}
+        words = {name: getattr(entry, name) for name in (*WORDS, "options", "metadata")}
+        try:
+            return Sample(grid=image.grid, **words, **tensors)
+        except MitheoryError as error:
+            raise BundleError(f"{self.path.name}: {entry.key}: {error}") from error
+
+    def verify(self) -> None:
+        """Read every byte: checksums of shards and tensors, headers, finiteness.
+
+        Raises
+        ------
+        BundleError
+            If anything is not as it was written.
+        """
+        for shard in self._shards.entries:
+            self._shards.check_bytes(shard)
+        entries: list[Entry] = [*self.index.images.values(), *self.index.samples.values()]
+        for entry in entries:
+            for name in entry.tensors:
+                self._shards.read(entry, name)
+
+    def _image(self, image_id: str) -> dict[str, torch.Tensor]:
+        """Tensors of an image, the last one kept at hand for its next question."""
+        if self._last_image is None or self._last_image[0] != image_id:
+            self._last_image = None  # not two images at a time
+            self._last_image = (image_id, self._read(self.index.images[image_id]))
+        return self._last_image[1]
+
+    def _read(self, entry: Entry) -> dict[str, torch.Tensor]:
+        """Tensors of an entry, in memory of their own and in the dtype asked for."""
+        found = {}
+        for name in entry.tensors:
+            stored = self._shards.read(entry, name)
+            target = self.dtype if FIELDS[name].kind == "float" and self.dtype else stored.dtype
+            found[name] = stored.to(target, copy=True)  # the map is shared between reads
+        return found
