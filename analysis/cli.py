@@ -42,7 +42,7 @@ def reproduce(
     jobs: Annotated[int, typer.Option(help="Worker processes; -1 takes all cores.")] = 2,
     device: Device = "cpu",
 ) -> None:
-    """Run the paper's method and its peers on the embedded model; write tables, figures, index.html.
+    """Run the paper's method and its peers on the embedded model; write tables and figures.
 
     Stopped at any moment and started again, it goes on where it was.
 
@@ -64,7 +64,7 @@ def figures(results: Annotated[Path, typer.Argument(help="Folder of a finished r
 
     [bold]Example[/]: mitheory figures out/
     """
-    # drawing is a stage of its own with files in between: paper_figures imports analysis, never back
+    # a stage of its own with files in between: paper_figures imports analysis, never back
     done = subprocess.run([sys.executable, "-m", "paper_figures", str(results)], check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)

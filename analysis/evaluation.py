@@ -116,6 +116,8 @@ def cell(
     """Rows of one setting at one budget; method "full" keeps everything."""
     if setting.method == "full":
         everything = [torch.arange(len(s.visual)) for s in samples]
-        return rows(setting, samples, budget, everything, [0.0] * len(samples), adapter.answer(samples))
+        return rows(
+            setting, samples, budget, everything, [0.0] * len(samples), adapter.answer(samples)
+        )
     kept, seconds = kept_sets(setting, samples, budget, seed=seed)
     return rows(setting, samples, budget, kept, seconds, adapter.answer(samples, kept))

@@ -51,7 +51,9 @@ class Run:
         return cls(quick=quick, **(short | changes))  # type: ignore[arg-type]
 
 
-def reproduce(run: Run, out: Path, *, jobs: int = 2, device: str = "cpu", command: str = "") -> Path:
+def reproduce(
+    run: Run, out: Path, *, jobs: int = 2, device: str = "cpu", command: str = ""
+) -> Path:
     """Everything up to the tables; returns the path of results.parquet."""
     out.mkdir(parents=True, exist_ok=True)
     origin = provenance.collect(
@@ -62,7 +64,9 @@ def reproduce(run: Run, out: Path, *, jobs: int = 2, device: str = "cpu", comman
     source = examples(run.split, limit=run.limit, seed=run.seed)
     extract(adapter, source, out / "bundle", origin, limit=run.limit, dtype="float32")
     settings = paper_settings(quick=run.quick)
-    console.print(f"[bold]2/3[/] select and answer: {len(settings)} settings, budgets {run.budgets}")
+    console.print(
+        f"[bold]2/3[/] select and answer: {len(settings)} settings, budgets {run.budgets}"
+    )
     cells = run_cells(run, settings, out, jobs=jobs, device=device)
     console.print("[bold]3/3[/] collect")
     atomic_write_parquet(out / "results.parquet", collect(settings, cells))
@@ -80,9 +84,7 @@ def run_cells(
     wanted = {(s.selection_id, b): (s, b) for s in settings for b in run.budgets}
     wanted[FULL.selection_id, n_v] = (FULL, n_v)
     fingerprint = hashlib.sha256((bundle / "index.json").read_bytes()).hexdigest()
-    paths = {
-        key: out / "cells" / f"{_cell_id(run, *key, fingerprint)}.parquet" for key in wanted
-    }
+    paths = {key: out / "cells" / f"{_cell_id(run, *key, fingerprint)}.parquet" for key in wanted}
     missing = [key for key, path in paths.items() if not path.exists()]
     work = (delayed(_run_cell)(*wanted[key], run, bundle, paths[key], device) for key in missing)
     with progress() as bar:
@@ -116,7 +118,9 @@ def _loaded(model: str, bundle: Path, device: str) -> tuple[FruitFlyAdapter, lis
 
 def collect(settings: Sequence[Setting], cells: dict[tuple[str, int], Path]) -> pd.DataFrame:
     """One tidy table: the cells of every setting under its family and label."""
-    tables = [_described(FULL, path) for (key, _), path in cells.items() if key == FULL.selection_id]
+    tables = [
+        _described(FULL, path) for (key, _), path in cells.items() if key == FULL.selection_id
+    ]
     for setting in settings:
         for (key, _), path in cells.items():
             if key == setting.selection_id:
@@ -128,7 +132,13 @@ def _described(setting: Setting, path: Path) -> pd.DataFrame:
     """A cell's rows with the columns that say which setting they belong to."""
     table = pd.read_parquet(path).drop(columns="kept")
     options = {t: setting.effective(t) for t in table.question_type.unique()}
-    for column in ("relevance_weight", "temperature", "aggregation", "conditional", "word_aggregation"):
+    for column in (
+        "relevance_weight",
+        "temperature",
+        "aggregation",
+        "conditional",
+        "word_aggregation",
+    ):
         table[column] = [options[t].get(column) for t in table.question_type]
     paper_rule = bool(setting.closed_options)
     return table.assign(
@@ -136,7 +146,9 @@ def _described(setting: Setting, path: Path) -> pd.DataFrame:
     )
 
 
-def drawn(settings: Sequence[Setting], cells: dict[tuple[str, int], Path], run: Run) -> pd.DataFrame:
+def drawn(
+    settings: Sequence[Setting], cells: dict[tuple[str, int], Path], run: Run
+) -> pd.DataFrame:
     """Kept sets of the samples that are drawn: the first question of each kind, nothing picked."""
     budgets = [b for b in run.budgets if b <= 36][:1]
     chosen = [s for s in settings if s.family == "method" and s.draw == 0]

@@ -1,4 +1,4 @@
-"""The shipped checkpoints behind the adapter: pruned paths against plain ones, goldens, bad input."""
+"""The shipped checkpoints behind the adapter: pruned against plain paths, bad input."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ def test_no_token_is_the_question_alone(fly: FruitFlyAdapter, samples: list[Samp
         for s in samples
         if s.image_id != question.image_id
     ]
-    blind = log_probs(fly, [question, *others], [torch.empty(0, dtype=torch.long)] * (1 + len(others)))
+    blind = log_probs(
+        fly, [question, *others], [torch.empty(0, dtype=torch.long)] * (1 + len(others))
+    )
     assert torch.isfinite(blind).all()
     torch.testing.assert_close(blind, blind[:1].expand(len(blind)))
 

@@ -9,7 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mitheory.models.fruitfly.network import FruitFly, FruitFlyConfig, packed_mask, rotary_angles, rotate
+from mitheory.models.fruitfly.network import (
+    FruitFly,
+    FruitFlyConfig,
+    packed_mask,
+    rotary_angles,
+    rotate,
+)
 from mitheory.models.fruitfly.training.alignment import contrastive_loss
 from mitheory.models.fruitfly.training.batches import IGNORE, batch
 from mitheory.models.fruitfly.training.loop import Stage, load_modules, schedule, train
@@ -164,7 +170,9 @@ def test_interrupted_training_ends_as_if_never_interrupted(tmp_path: Path) -> No
         train(broken, tmp_path / "broken", seed=0, every=3, log=False)
     resumed = _toy(12)
     train(resumed, tmp_path / "broken", seed=0, every=3, log=False)
-    for a, b in zip(whole.modules["layer"].parameters(), resumed.modules["layer"].parameters(), strict=True):
+    for a, b in zip(
+        whole.modules["layer"].parameters(), resumed.modules["layer"].parameters(), strict=True
+    ):
         assert torch.equal(a, b)
     again = _toy(12, fail_at=1)
     train(again, tmp_path / "whole", seed=0, log=False)  # would raise if it took a step
@@ -181,11 +189,13 @@ def test_other_seed_gives_other_weights(tmp_path: Path) -> None:
 
 
 def test_frozen_modules_do_not_move(tmp_path: Path) -> None:
-    """A learning-rate scale of zero freezes a module: LLaVA's first stage trains the projector only."""
+    """A learning-rate scale of zero freezes a module: LLaVA's first stage needs it."""
     stage = _toy(4)
     frozen = nn.Linear(2, 2)
     before = frozen.weight.clone()
-    stage = Stage(**{**vars(stage), "modules": {**stage.modules, "frozen": frozen}, "scales": {"frozen": 0.0}})
+    stage = Stage(
+        **{**vars(stage), "modules": {**stage.modules, "frozen": frozen}, "scales": {"frozen": 0.0}}
+    )
     train(stage, tmp_path, seed=0, log=False)
     assert torch.equal(frozen.weight, before)
     fresh = nn.Linear(2, 2)
@@ -201,7 +211,9 @@ def test_losses_fall_on_one_batch() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     history = []
     for _ in range(12):
-        loss = answer_loss(model(data.images, data.tokens), data.targets) + contrastive_loss(model, data)
+        loss = answer_loss(model(data.images, data.tokens), data.targets) + contrastive_loss(
+            model, data
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

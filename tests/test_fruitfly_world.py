@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_splits_share_no_digit_and_no_photograph_column() -> None:
     assert not scans["train"] & scans["validation"]
     assert not scans["validation"] & scans["test"]
     bounds = sorted(STRIPS.values())
-    assert all(a[1] <= b[0] for a, b in zip(bounds, bounds[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(bounds))
 
 
 def test_things_do_not_overlap_and_stay_inside() -> None:
@@ -55,7 +56,7 @@ def test_things_do_not_overlap_and_stay_inside() -> None:
 
 
 def test_patch_labels_agree_with_the_boxes() -> None:
-    """A labeled patch is touched by a thing of that digit and color; an untouched one is background."""
+    """A labeled patch is touched by a thing of that kind; an untouched one is background."""
     scene = sample_scene("validation", np.random.default_rng(3))
     for patch in range(N_PATCHES):
         owners = [t for t in scene.things if patch in t.patches()]
@@ -125,7 +126,7 @@ def test_answers_by_hand() -> None:
 
 @pytest.mark.parametrize("negative", ["random", "popular", "adversarial"])
 def test_negatives_are_absent_and_as_named(negative: str) -> None:
-    """random: neither part present; popular: a popular digit; adversarial: both parts present, apart."""
+    """random: neither part present; popular: a popular digit; adversarial: both, but apart."""
     rng = np.random.default_rng(2)
     for _ in range(60):
         scene = sample_scene("test", rng)

@@ -86,7 +86,8 @@ class FruitFlyAdapter:
         ids = encode(words)
         if len(ids) > MAX_WORDS:
             raise ParameterError(
-                f"question: expected at most {MAX_WORDS} words, got {len(ids)}: {example.question!r}"
+                f"question: expected at most {MAX_WORDS} words, "
+                f"got {len(ids)}: {example.question!r}"
             )
         text = self.model.decoder.words.weight[torch.tensor(ids, device=self.device)].cpu()
         relevant = None if example.relevant is None else torch.from_numpy(example.relevant)
@@ -189,12 +190,17 @@ def _check_keep(samples: Sequence[Sample], keep: Sequence[Tensor] | None) -> lis
     if keep is None:
         return [torch.arange(len(sample.visual)) for sample in samples]
     if len(keep) != len(samples):
-        raise ShapeError(f"keep: expected one index tensor per sample ({len(samples)}), got {len(keep)}")
+        raise ShapeError(
+            f"keep: expected one index tensor per sample ({len(samples)}), got {len(keep)}"
+        )
     ordered = [torch.as_tensor(index, dtype=torch.long).sort().values for index in keep]
     for sample, index in zip(samples, ordered, strict=True):
         n = len(sample.visual)
-        if len(index) and (int(index[0]) < 0 or int(index[-1]) >= n or bool((index.diff() == 0).any())):
+        if len(index) and (
+            int(index[0]) < 0 or int(index[-1]) >= n or bool((index.diff() == 0).any())
+        ):
             raise ShapeError(
-                f"keep of {sample.sample_id!r}: expected distinct indices in [0, {n}), got {index.tolist()}"
+                f"keep of {sample.sample_id!r}: expected distinct indices in [0, {n}), "
+                f"got {index.tolist()}"
             )
     return ordered

@@ -33,7 +33,7 @@ def save(model: FruitFly, path: Path, card: dict[str, Any]) -> None:
 
 
 def load(name_or_path: str | Path = "fruitfly") -> tuple[FruitFly, dict[str, Any]]:
-    """A shipped checkpoint by name, or one of yours by path: the model (float32, eval) and its card.
+    """A shipped checkpoint by name, or yours by path: the model (float32, eval) and its card.
 
     Raises
     ------
@@ -53,13 +53,16 @@ def load(name_or_path: str | Path = "fruitfly") -> tuple[FruitFly, dict[str, Any
 
 
 def path_of(name_or_path: str | Path) -> Path:
-    """Where a shipped checkpoint lies, or the given path if a file is there; else ParameterError."""
+    """Where a shipped checkpoint lies, or the given path of a file; else ParameterError."""
     if name_or_path in NAMES:
-        return Path(str(resources.files(__package__) / "checkpoints" / f"{name_or_path}.safetensors"))
+        return Path(
+            str(resources.files(__package__) / "checkpoints" / f"{name_or_path}.safetensors")
+        )
     path = Path(name_or_path)
     if not path.is_file():
         raise ParameterError(
-            f"checkpoint: expected one of {list(NAMES)} or a path to a file, got {str(name_or_path)!r}"
+            f"checkpoint: expected one of {list(NAMES)} or a path to a file, "
+            f"got {str(name_or_path)!r}"
         )
     return path
 
@@ -71,7 +74,11 @@ def default_device(device: str) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise ParameterError(f"device: expected cpu, cuda, cuda:N or auto, got {device!r}") from error
+        raise ParameterError(
+            f"device: expected cpu, cuda, cuda:N or auto, got {device!r}"
+        ) from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ParameterError(f"device: {device!r} asked for, but torch {torch.__version__} sees no GPU")
+        raise ParameterError(
+            f"device: {device!r} asked for, but torch {torch.__version__} sees no GPU"
+        )
     return chosen

@@ -1,4 +1,4 @@
-"""Questions about held-out scenes, as examples: scene i of a split is the same whatever the limit."""
+"""Questions about scenes, as examples: scene i of a split is the same whatever the limit."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def rotary_angles(positions: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate the first dimensions of `x` (B, heads, T, d_head) pairwise; the rest pass unchanged."""
+    """Rotate the first dimensions of `x` (B, heads, T, d_head) pairwise; the rest pass."""
     cos, sin = (a.unsqueeze(-3) for a in angles)  # (B or 1, 1, T, n / 2)
     n = cos.shape[-1]
     a, b, rest = x[..., :n], x[..., n : 2 * n], x[..., 2 * n :]
@@ -83,7 +83,11 @@ class Block(nn.Module):
         """Attention probabilities (B, heads, T, T) of this block on its input `x`."""
         q, k, _ = self._qkv(x, angles)
         logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-        return logits.masked_fill(~mask, -torch.inf).softmax(-1) if mask is not None else logits.softmax(-1)
+        return (
+            logits.masked_fill(~mask, -torch.inf).softmax(-1)
+            if mask is not None
+            else logits.softmax(-1)
+        )
 
 
 class Encoder(nn.Module):
@@ -151,7 +155,7 @@ class Decoder(nn.Module):
         tokens (B, K, L): K questions that each see the visual tokens and themselves only;
         visual_mask (B, N), True where a visual token exists.
         """
-        batch, k, length = tokens.shape
+        _, k, length = tokens.shape
         n = visual.shape[1]
         text = self.words(tokens).flatten(1, 2)
         x = torch.cat([visual.to(text.dtype), text], 1)  # (B, N + K L, width)
@@ -161,7 +165,11 @@ class Decoder(nn.Module):
             keys = F.pad(visual_mask, (0, k * length), value=True)[:, None]  # (B, 1, T)
             mask = (mask & keys) | torch.eye(n + k * length, dtype=torch.bool, device=mask.device)
         packed = torch.cat([positions[:, :n], positions[:, n:].repeat(1, k)], 1)
-        return x, mask[None, None] if mask.ndim == 2 else mask[:, None], rotary_angles(packed, self.rotary)
+        return (
+            x,
+            mask[None, None] if mask.ndim == 2 else mask[:, None],
+            rotary_angles(packed, self.rotary),
+        )
 
     def forward(
         self, visual: Tensor, positions: Tensor, tokens: Tensor, visual_mask: Tensor | None = None
@@ -186,7 +194,7 @@ def packed_mask(n: int, k: int, length: int, device: torch.device) -> Tensor:
 class FruitFly(nn.Module):
     """Encoder, projector and decoder; `visual_tokens` gives V, `decoder.words` gives T."""
 
-    def __init__(self, config: FruitFlyConfig = FruitFlyConfig()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, config: FruitFlyConfig = FruitFlyConfig()) -> None:
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)

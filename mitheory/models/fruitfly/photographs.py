@@ -48,7 +48,7 @@ def _photographs() -> dict[str, NDArray[np.uint8]]:
 
 
 def area_resize(image: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Square `image` (s, s, c) averaged down to (side, side, c), pixels weighted by overlap area."""
+    """Square `image` (s, s, c) averaged down to (side, side, c), weighted by overlap area."""
     edges = np.linspace(0, image.shape[0], side + 1)
     starts = np.arange(image.shape[0])
     overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)

@@ -81,7 +81,9 @@ def color(scene: Scene, rng: np.random.Generator) -> Question | None:
         return None
     i = _pick(rng, unique)
     thing = scene.things[i]
-    return _build("color", _pick(rng, _COLOR_OF).format(DIGITS[thing.digit]), COLORS[thing.color], [i])
+    return _build(
+        "color", _pick(rng, _COLOR_OF).format(DIGITS[thing.digit]), COLORS[thing.color], [i]
+    )
 
 
 def digit(scene: Scene, rng: np.random.Generator) -> Question | None:
@@ -90,7 +92,9 @@ def digit(scene: Scene, rng: np.random.Generator) -> Question | None:
         return None
     i = _pick(rng, unique)
     thing = scene.things[i]
-    return _build("digit", _pick(rng, _DIGIT_OF).format(COLORS[thing.color]), DIGITS[thing.digit], [i])
+    return _build(
+        "digit", _pick(rng, _DIGIT_OF).format(COLORS[thing.color]), DIGITS[thing.digit], [i]
+    )
 
 
 def existence(
@@ -117,11 +121,9 @@ def existence(
     return _build("existence", text, answer, relevant, negative=negative)
 
 
-def _absent_pair(
-    scene: Scene, negative: str, rng: np.random.Generator
-) -> tuple[int, int] | None:
+def _absent_pair(scene: Scene, negative: str, rng: np.random.Generator) -> tuple[int, int] | None:
     """A (digit, color) not in the scene: neither part present (random), a popular digit (popular),
-    or both parts present but never together (adversarial). None where the scene has no such pair."""
+    or both parts present but never together (adversarial). None where there is no such pair."""
     present = {(t.digit, t.color) for t in scene.things}
     digits, colors = {d for d, _ in present}, {c for _, c in present}
     if negative == "random":
@@ -204,17 +206,13 @@ def counting(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 def count_all(scene: Scene, rng: np.random.Generator) -> Question | None:
     """How many things in all."""
-    text = _pick(
-        rng, ("how many digits are there ?", "how many digits can you see in the image ?")
-    )
+    text = _pick(rng, ("how many digits are there ?", "how many digits can you see in the image ?"))
     return _build("count_all", text, COUNTS[len(scene.things)], list(range(len(scene.things))))
 
 
 def background(scene: Scene, rng: np.random.Generator) -> Question | None:
     """Which of the ten photographs the scene is on; no thing is relevant."""
-    text = _pick(
-        rng, ("what is the background ?", "what kind of background is in the picture ?")
-    )
+    text = _pick(rng, ("what is the background ?", "what kind of background is in the picture ?"))
     return _build("background", text, BACKGROUNDS[scene.background], [])
 
 
@@ -237,5 +235,10 @@ def dress(question: Question, rng: np.random.Generator) -> Question:
         polite = rng.random() < 0.5
         words = ("please", *words) if polite else (*words, "answer", "with", "a", "word", ".")
     return Question(
-        question.type, words, question.answer, question.relevant, question.negative, question.options
+        question.type,
+        words,
+        question.answer,
+        question.relevant,
+        question.negative,
+        question.options,
     )

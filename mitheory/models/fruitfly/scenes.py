@@ -99,7 +99,7 @@ def digit_images(split: str, variants: int = 0) -> tuple[NDArray[np.float32], ..
 
 
 def _jitter(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """A copy of one scan, rotated up to 12 degrees, scaled up to 10% and shifted up to half a pixel."""
+    """A scan rotated up to 12 degrees, scaled up to 10% and shifted up to half a pixel."""
     from scipy.ndimage import affine_transform
 
     angle, scale = rng.uniform(-0.21, 0.21), rng.uniform(0.9, 1.1)
@@ -128,9 +128,7 @@ def sample_things(
     return tuple(things)
 
 
-def _place(
-    things: list[Thing], rng: np.random.Generator, beside: float
-) -> tuple[int, int] | None:
+def _place(things: list[Thing], rng: np.random.Generator, beside: float) -> tuple[int, int] | None:
     """A free top-left pixel; None if 40 tries found none."""
     for _ in range(40):
         if things and rng.random() < beside:
@@ -141,7 +139,7 @@ def _place(
             y = near.y + dy + (int(np.sign(dy)) * extra if dy else slide)
         else:
             x, y = (int(v) for v in rng.integers(0, SIDE - DIGIT_SIDE + 1, 2))
-        inside = 0 <= min(x, y) and max(x, y) <= SIDE - DIGIT_SIDE
+        inside = min(x, y) >= 0 and max(x, y) <= SIDE - DIGIT_SIDE
         if inside and all(abs(x - t.x) >= DIGIT_SIDE or abs(y - t.y) >= DIGIT_SIDE for t in things):
             return x, y
     return None

@@ -60,10 +60,14 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 @app.command()
 def run(
     out: Annotated[Path, typer.Option(help="Folder for weights, resume files and log.jsonl.")],
-    stages: Annotated[str, typer.Option(help="Comma-separated stages, in order.")] = ",".join(STEPS),
+    stages: Annotated[str, typer.Option(help="Comma-separated stages, in order.")] = ",".join(
+        STEPS
+    ),
     steps: Annotated[int, typer.Option(help="Steps of each stage; 0 takes the defaults.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
-    bf16: Annotated[bool, typer.Option(help="Linear layers in bfloat16 (1.4x faster here).")] = True,
+    bf16: Annotated[
+        bool, typer.Option(help="Linear layers in bfloat16 (1.4x faster here).")
+    ] = True,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
     every: Annotated[int, typer.Option(help="Steps between log rows and resume points.")] = 100,
 ) -> None:
@@ -84,7 +88,9 @@ def run(
 def export(
     out: Annotated[Path, typer.Option(help="Folder of a finished training run.")],
     name: Annotated[str, typer.Option(help="fruitfly or fruitfly-contrastive.")] = "fruitfly",
-    to: Annotated[Path | None, typer.Option(help="File to write; default: into the package.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="File to write; default: into the package.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed the run was made with.")] = 0,
 ) -> None:
     """Write the weights of a finished stage as a checkpoint, with its history as its card."""
@@ -98,7 +104,9 @@ def export(
         "stages": stages,
         "steps": {stage: row["step"] for stage, row in last.items()},
         "seed": seed,
-        "validation": {k: v for k, v in last[name].items() if k not in ("stage", "step", "seconds")},
+        "validation": {
+            k: v for k, v in last[name].items() if k not in ("stage", "step", "seconds")
+        },
     }
     target = to or Path(str(checkpoint.path_of(name)))
     target.parent.mkdir(parents=True, exist_ok=True)

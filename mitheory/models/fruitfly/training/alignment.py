@@ -2,7 +2,7 @@
 
 `language_stage` is LLaVA's first stage: encoder and decoder frozen, language-model loss alone. A
 frozen word table used as input space forces V into it; no word is ever contrasted with a patch.
-`contrastive_stage` is the other way: every patch of a thing is classified among all words by cosine.
+`contrastive_stage` is the other way: every patch is classified among all words by cosine.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def language_stage(model: FruitFly, steps: int) -> Stage:
 
 
 def contrastive_loss(model: FruitFly, data: Batch, scale: float = 10.0) -> Tensor:
-    """Cross-entropy of the cosine softmax over all words, at the patch's digit, color or background."""
+    """Cross-entropy of the cosine softmax over words, at the patch's digit, color, background."""
     visual = F.normalize(model.visual_tokens(data.images).float(), dim=-1)
     words = F.normalize(model.decoder.words.weight.float(), dim=-1)
     log_p = (scale * visual @ words.T).log_softmax(-1)

@@ -20,8 +20,8 @@ TYPES = tuple(QUESTIONS)
 
 @dataclass(frozen=True)
 class Batch:
-    """images (B, 3, 48, 48); tokens, targets (B, K, L), target IGNORE but at the answer; types (B, K);
-    patch_digit, patch_color, center (B, 144); background (B,); present (B, |CONTENT_IDS|)."""
+    """images (B, 3, 48, 48); tokens, targets (B, K, L), targets IGNORE but at the answer;
+    types (B, K); patch_digit, patch_color, center (B, 144); background (B,); present (B, |CONTENT_IDS|)."""
 
     images: Tensor
     tokens: Tensor
@@ -34,7 +34,9 @@ class Batch:
     present: Tensor
 
 
-def ask(scene: Scene, rng: np.random.Generator, weights: dict[str, float]) -> tuple[str, list[int], int]:
+def ask(
+    scene: Scene, rng: np.random.Generator, weights: dict[str, float]
+) -> tuple[str, list[int], int]:
     """One question that the scene admits: its type, its token ids, its answer's id."""
     p = np.array(list(weights.values()))
     for which in rng.choice(len(p), len(p), replace=False, p=p / p.sum()):

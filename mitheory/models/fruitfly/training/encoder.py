@@ -36,13 +36,21 @@ def dense_loss(features: Tensor, heads: Heads, data: Batch) -> Tensor:
     color = torch.where(data.patch_color == -1, 7, data.patch_color)
     losses = (
         F.cross_entropy(
-            heads.digit(patches).float().flatten(0, 1), digit.flatten(), digit_weight, ignore_index=-2
+            heads.digit(patches).float().flatten(0, 1),
+            digit.flatten(),
+            digit_weight,
+            ignore_index=-2,
         ),
         F.cross_entropy(
-            heads.color(patches).float().flatten(0, 1), color.flatten(), color_weight, ignore_index=-2
+            heads.color(patches).float().flatten(0, 1),
+            color.flatten(),
+            color_weight,
+            ignore_index=-2,
         ),
         F.cross_entropy(
-            heads.center(patches).float().flatten(0, 1), data.center.flatten(), torch.tensor([0.3, 1.0])
+            heads.center(patches).float().flatten(0, 1),
+            data.center.flatten(),
+            torch.tensor([0.3, 1.0]),
         ),
         0.3 * F.cross_entropy(heads.background(patches.mean(1)).float(), data.background),
         F.binary_cross_entropy_with_logits(heads.present(cls).float(), data.present),

@@ -13,7 +13,7 @@ from .symbolic import WEIGHTS, answer_loss
 
 
 def stage(model: FruitFly, steps: int, *, name: str, contrastive_weight: float = 0.0) -> Stage:
-    """Joint fine-tuning; `contrastive_weight` keeps the patch-word loss on beside the language loss."""
+    """Joint fine-tuning; `contrastive_weight` keeps the patch-word loss on beside it."""
     validation = held_out()
 
     def loss(rng: np.random.Generator) -> Tensor:

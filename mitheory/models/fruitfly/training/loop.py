@@ -1,7 +1,7 @@
 """The training loop shared by all stages: seeded, logged, resumable, no pickle.
 
-Every step draws its data from a generator seeded by (seed, stage, step), so that a run killed at any
-instant and started again sees the same data as one that was never interrupted.
+Every step draws its data from a generator seeded by (seed, stage, step), so that a run killed at
+any instant and started again sees the same data as one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Rng = np.random.Generator
 class Stage:
     """One stage: what is trained (`modules`, by name), on which loss, at which learning rates.
 
-    `scales` multiplies the learning rate of every parameter of a named module (default 1, 0 freezes).
+    `scales` multiplies the learning rate of a named module (default 1, 0 freezes it).
     """
 
     name: str
@@ -50,7 +50,7 @@ def schedule(step: int, stage: Stage) -> float:
 def train(
     stage: Stage, out: Path, *, seed: int, every: int = 100, bf16: bool = False, log: bool = True
 ) -> None:
-    """Run `stage` to its last step, from where an earlier call stopped; weights go to out/<name>.safetensors."""
+    """Run `stage` to its last step, from where an earlier call stopped; weights go to `out`."""
     out.mkdir(parents=True, exist_ok=True)
     final, resume = out / f"{stage.name}.safetensors", out / f"{stage.name}.resume.safetensors"
     if final.exists():
@@ -90,7 +90,9 @@ def _optimizer(stage: Stage) -> torch.optim.Optimizer:
         module.requires_grad_(scale > 0)
         if scale > 0:
             groups.append({"params": list(module.parameters()), "scale": scale})
-    return torch.optim.AdamW(groups, stage.learning_rate, betas=(0.9, 0.98), weight_decay=stage.weight_decay)
+    return torch.optim.AdamW(
+        groups, stage.learning_rate, betas=(0.9, 0.98), weight_decay=stage.weight_decay
+    )
 
 
 def _named_parameters(stage: Stage) -> dict[str, nn.Parameter]:

@@ -64,7 +64,11 @@ def symbolic_scenes(
 
     Label columns: digit word, color word, center flag, digit-unreadable flag.
     """
-    scenes, labels, patches = [], np.zeros((n, TOKENS, 4), np.int64), np.zeros((n, TOKENS), np.int64)
+    scenes, labels, patches = (
+        [],
+        np.zeros((n, TOKENS, 4), np.int64),
+        np.zeros((n, TOKENS), np.int64),
+    )
     digits = digit_images("train")
     empty = np.zeros((0, 0, 3), np.float32)
     for i in range(n):
