@@ -1,0 +1,27 @@
+"""Intervals and tests whose unit is the image: questions about one image are not independent.
+
+Every interval names its estimand, its level and how many clusters stand behind it.
+"""
+
+from __future__ import annotations
+
+from .bootstrap import (
+    cluster_bootstrap,
+    cluster_bootstrap_ratio,
+    cluster_bootstrap_table,
+    paired_difference,
+)
+from .paired import holm, mcnemar, paired_permutation
+from .records import Interval, PairedTest
+
+__all__ = [
+    "Interval",
+    "PairedTest",
+    "cluster_bootstrap",
+    "cluster_bootstrap_ratio",
+    "cluster_bootstrap_table",
+    "holm",
+    "mcnemar",
+    "paired_difference",
+    "paired_permutation",
+]
