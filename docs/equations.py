@@ -15,6 +15,8 @@ TARGET = ROOT / "docs" / "equations.md"
 
 SOURCE = re.compile(r"Source:\s*(.+?)(?:\n\s*\n|\Z)", re.DOTALL)
 EQUATIONS = re.compile(r"\bEqs?\.\s*((?:\(?\d+\)?(?:\s*(?:,|and|[-–]|to)\s*)?)+)")
+# A sentence ends at a period before a capital, unless the period abbreviates ("App. A.4").
+SENTENCE = re.compile(r"(?<!App)(?<!Alg)(?<!Sec)(?<!Tab)(?<!Fig)(?<!Eq)(?<!Eqs)\.\s+(?=[A-Z])")
 BIB_KEY = re.compile(r"\b([a-z]{2,}(?:19|20)\d\d[a-z0-9]*)\b")
 
 HEADER = """\
@@ -39,13 +41,18 @@ class Entry:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Equation numbers the source names, ranges written out.
+        """Equations of the paper that the source names, ranges written out.
+
+        An equation beside a bibliography key is that work's own and does not count.
 
         >>> Entry("pmi", "f", "Eqs. (17), (50) and Eqs. (52)-(54).").numbers
         (17, 50, 52, 53, 54)
+        >>> Entry("setfunctions", "f", "chow1968; Eq. (20); chen2018, Eq. 9.").numbers
+        (20,)
         """
         found: list[int] = []
-        for group in EQUATIONS.findall(self.source):
+        own = ";".join(part for part in self.source.split(";") if not BIB_KEY.search(part))
+        for group in EQUATIONS.findall(own):
             for low, high in re.findall(r"(\d+)\)?(?:\s*(?:[-–]|to)\s*\(?(\d+))?", group):
                 found += range(int(low), int(high or low) + 1)
         return tuple(found)
@@ -61,13 +68,15 @@ class Entry:
 
 
 def source_of(docstring: str) -> str | None:
-    """The text behind `Source:` up to the next empty line, on one line.
+    """The sentence behind `Source:`, on one line.
 
-    >>> source_of("Sum.\\n\\nSource: Eq. (18),\\nand Eq. (19).\\n\\nMore.")
-    'Eq. (18), and Eq. (19).'
+    >>> source_of("Sum.\\n\\nSource: Eq. (18),\\nand App. A.4. It holds.\\n\\nMore.")
+    'Eq. (18), and App. A.4.'
     """
     match = SOURCE.search(docstring)
-    return " ".join(match.group(1).split()) if match else None
+    if not match:
+        return None
+    return SENTENCE.split(" ".join(match.group(1).split()))[0].removesuffix(".") + "."
 
 
 def entries(package: Path) -> list[Entry]:
