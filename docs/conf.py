@@ -21,8 +21,6 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 autodoc_typehints = "none"  # shapes and units stand in the docstrings
 autodoc_member_order = "bysource"
-# The docstrings write cardinalities as |S|, which reStructuredText takes for a substitution.
-rst_prolog = "\n".join(rf".. |{name}| replace:: \|{name}\|" for name in ("S", "T", "V"))
 suppress_warnings = [
     "myst.xref_missing",  # links into the source tree work on the repository page
     "ref.python",  # several records have a field called n
