@@ -16,8 +16,8 @@ from .progress import progress
 
 def chunks(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
     """Runs of about `size` examples that never split the questions about one image."""
-    stream, run = iter(examples), []
-    for example in stream:
+    run: list[Example] = []
+    for example in examples:
         if len(run) >= size and example.image_id != run[-1].image_id:
             yield run
             run = []

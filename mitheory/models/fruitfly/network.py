@@ -8,6 +8,7 @@ choice, while content matching stays free of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -127,9 +128,10 @@ class Encoder(nn.Module):
     def with_attention(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features as `forward`, and the last block's attention (B, heads, 145, 145)."""
         x = self.stem(images)
-        for block in self.blocks[:-1]:
+        *first, last = (cast(Block, block) for block in self.blocks)
+        for block in first:
             x = block(x)
-        return self.norm(self.blocks[-1](x)), self.blocks[-1].attention(x)
+        return self.norm(last(x)), last.attention(x)
 
 
 class Decoder(nn.Module):

@@ -138,6 +138,8 @@ def _absent_pair(scene: Scene, negative: str, rng: np.random.Generator) -> tuple
 
 def multiple_choice(scene: Scene, rng: np.random.Generator) -> Question | None:
     """Color or digit of a unique thing among three options that stand in the prompt."""
+    names: tuple[str, ...]
+    other: tuple[str, ...]
     if rng.random() < 0.5:
         asked, given, names, other = "color", "digit", COLORS, DIGITS
         stem = "what color is the {} ?"

@@ -32,8 +32,8 @@ COUNTS = (
 )  # numerals: "how many" never collides with a digit's name
 FUNCTION_WORDS = tuple(
     "<pad> ? , . what which is the of a there in this image picture please tell me color digit"
-    " digits does have how many are left right above below to answer with single word (a) (b) (c) yes no"
-    " background kind can you see on and".split()
+    " digits does have how many are left right above below to answer with single word"
+    " (a) (b) (c) yes no background kind can you see on and".split()
 )
 WORDS = FUNCTION_WORDS + DIGITS + COLORS + BACKGROUNDS + COUNTS
 PAD = 0

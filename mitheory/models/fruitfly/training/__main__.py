@@ -25,7 +25,10 @@ STEPS = {
     "fruitfly": 9000,
     "fruitfly-contrastive": 9000,
 }
-PRETRAINED = {"encoder-again": ("encoder",), "symbolic-again": ("decoder",)}
+PRETRAINED: dict[str, tuple[str, ...]] = {
+    "encoder-again": ("encoder",),
+    "symbolic-again": ("decoder",),
+}
 # what each stage starts from: an earlier stage -> the modules taken from it; "..." is all of them,
 # that is, the earlier stage goes on with its learning rate raised again
 NEEDS: dict[str, dict[str, tuple[str, ...]]] = {

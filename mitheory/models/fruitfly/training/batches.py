@@ -21,7 +21,8 @@ TYPES = tuple(QUESTIONS)
 @dataclass(frozen=True)
 class Batch:
     """images (B, 3, 48, 48); tokens, targets (B, K, L), targets IGNORE but at the answer;
-    types (B, K); patch_digit, patch_color, center (B, 144); background (B,); present (B, |CONTENT_IDS|)."""
+    types (B, K); patch_digit, patch_color, center (B, 144); background (B,);
+    present (B, |CONTENT_IDS|)."""
 
     images: Tensor
     tokens: Tensor

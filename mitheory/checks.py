@@ -1,0 +1,155 @@
+"""Checks of input, in one order: type, shape, finiteness, normalization, precondition."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from .errors import (
+    BudgetError,
+    DistributionError,
+    DTypeError,
+    EmptyInputError,
+    NonFiniteError,
+    ParameterError,
+    ShapeError,
+    UnknownNameError,
+    ZeroNormError,
+)
+
+T = TypeVar("T")
+
+
+def check_matrix(name: str, x: object, *, ndim: int = 2) -> Tensor:
+    """`x` if it is a floating tensor of `ndim` axes, none of them empty; a typed error otherwise.
+
+    Raises
+    ------
+    DTypeError, ShapeError, EmptyInputError
+
+    Examples
+    --------
+    >>> check_matrix("visual", torch.ones(3))
+    Traceback (most recent call last):
+    ...
+    mitheory.errors.ShapeError: visual: expected 2 axes, got shape (3,)
+    """
+    if not isinstance(x, Tensor):
+        raise DTypeError(f"{name}: expected a torch.Tensor, got {type(x).__name__}")
+    if not x.is_floating_point():
+        raise DTypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+    if x.ndim != ndim:
+        raise ShapeError(f"{name}: expected {ndim} axes, got shape {tuple(x.shape)}")
+    if 0 in x.shape:
+        raise EmptyInputError(f"{name}: expected at least one entry, got shape {tuple(x.shape)}")
+    return x
+
+
+def check_finite(name: str, x: Tensor) -> Tensor:
+    """`x` if it has no NaN and no infinity; NonFiniteError with the first bad place otherwise."""
+    bad = ~torch.isfinite(x)
+    if bool(bad.any()):
+        place = tuple(int(i) for i in bad.nonzero()[0])
+        raise NonFiniteError(
+            f"{name}: expected finite values, got {int(bad.sum())} that are not, "
+            f"the first at {place}: {x[place].item()}"
+        )
+    return x
+
+
+def check_nonzero_rows(name: str, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """`x` if no (unmasked) row is zero; ZeroNormError with the first such row otherwise."""
+    zero = (x == 0).all(-1)
+    if mask is not None:
+        zero = zero & mask
+    if bool(zero.any()):
+        place = tuple(int(i) for i in zero.nonzero()[0])
+        raise ZeroNormError(
+            f"{name}: expected rows of positive norm, got {int(zero.sum())} zero rows, the first "
+            f"at {place}; zero_norm='uninformative' gives them cosine 0 with everything"
+        )
+    return x
+
+
+def check_temperature(temperature: float, name: str = "temperature") -> float:
+    """`temperature` if it is a positive finite number; ParameterError otherwise."""
+    return _check_number(name, temperature, low=0.0, high=math.inf, open_low=True)
+
+
+def check_relevance_weight(relevance_weight: float) -> float:
+    """λ if it lies in [0, 1]; ParameterError otherwise."""
+    return _check_number("relevance_weight", relevance_weight, low=0.0, high=1.0)
+
+
+def _check_number(
+    name: str, value: float, *, low: float, high: float, open_low: bool = False
+) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ParameterError(f"{name}: expected a number, got {value!r}")
+    inside = (value > low if open_low else value >= low) and value <= high and value != math.inf
+    if not inside:
+        bracket = "(" if open_low else "["
+        upper = "inf)" if high == math.inf else f"{high}]"
+        raise ParameterError(f"{name}: expected a number in {bracket}{low}, {upper}, got {value!r}")
+    return float(value)
+
+
+def check_budget(budget: float, n_v: int) -> int:
+    """Number of tokens to keep: an int as it is, a float as a ratio of `n_v`.
+
+    A ratio in (0, 1] is rounded half up, to one token at least. So 1 is one token and 1.0 is all.
+
+    Raises
+    ------
+    BudgetError
+        If the budget is not in 1 .. n_v, or the ratio not in (0, 1], or it is no number.
+
+    Examples
+    --------
+    >>> check_budget(64, 576), check_budget(0.25, 10), check_budget(1, 576), check_budget(1.0, 576)
+    (64, 3, 1, 576)
+    """
+    if isinstance(budget, bool) or not isinstance(budget, (int, float)):
+        raise BudgetError(f"budget: expected an int or a ratio in (0, 1], got {budget!r}")
+    if isinstance(budget, float):
+        if not 0 < budget <= 1:
+            raise BudgetError(f"budget: expected a ratio in (0, 1], got {budget!r}")
+        return max(1, math.floor(budget * n_v + 0.5))
+    if not 1 <= budget <= n_v:
+        raise BudgetError(f"budget: expected 1 to {n_v} tokens, got {budget}")
+    return budget
+
+
+def check_log_distribution(name: str, log_p: Tensor, *, tolerance: float | None = None) -> Tensor:
+    """`log_p` if it log-sum-exps to 0 over its last axis; DistributionError otherwise."""
+    if bool(torch.isnan(log_p).any()) or bool((log_p == math.inf).any()):
+        raise DistributionError(f"{name}: expected log-probabilities, got NaN or +inf")
+    allowed = tolerance or (1e-9 if log_p.dtype == torch.float64 else 1e-4)
+    off = log_p.logsumexp(-1).abs().max()
+    if not bool(off <= allowed):
+        raise DistributionError(
+            f"{name}: expected rows that log-sum-exp to 0 within {allowed:g}, got {off:g}"
+        )
+    return log_p
+
+
+def lookup(name: str, table: Mapping[str, T], family: str) -> T:
+    """The entry of `table` called `name`; UnknownNameError with the known and near names otherwise.
+
+    Examples
+    --------
+    >>> lookup("unifrom", {"uniform": 1}, "prior")
+    Traceback (most recent call last):
+    ...
+    mitheory.errors.UnknownNameError: unknown prior 'unifrom'; did you mean 'uniform'? Known: uniform
+    """
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(str(name), list(table), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise UnknownNameError(f"unknown {family} {name!r}{hint} Known: {', '.join(sorted(table))}")
