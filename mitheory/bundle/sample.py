@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -112,7 +113,10 @@ class Sample:
 
     def to(self, device: torch.device | str) -> Sample:
         """The sample with every tensor on `device`."""
-        return replace(self, **{n: t.to(device) for n, t in self.tensors().items()})  # type: ignore[arg-type]
+        moved = copy.copy(self)  # checked already: a second look would wait for the device
+        for name, tensor in self.tensors().items():
+            object.__setattr__(moved, name, tensor.to(device))
+        return moved
 
 
 def check_grid(grid: object, n_v: int) -> None:

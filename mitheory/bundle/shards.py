@@ -125,7 +125,7 @@ class Shards:
             raise ChecksumError(f"{shard}: field sha256 of the index is not that of the file")
 
     def read(self, entry: Entry, name: str) -> torch.Tensor:
-        """One tensor as stored, in memory of its own where `name` is one of the entry's.
+        """One tensor as stored; it lies in the map, so copy it before handing it on.
 
         Raises
         ------
@@ -134,8 +134,9 @@ class Shards:
         """
         key = f"{entry.key}.{name}"
         where = f"{self.path(entry.shard).name}: {key}"
+        handle = self._handle(entry.shard)
         try:
-            tensor = self._handle(entry.shard).get_tensor(key)
+            tensor = handle.get_tensor(key)
         except (SafetensorError, OSError, ValueError) as error:
             raise BundleError(f"{where}: {error}") from error
         if tensor_sha256(tensor) != entry.tensors[name].sha256:
