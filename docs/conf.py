@@ -1,5 +1,6 @@
 """Sphinx settings (`make docs`)."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -25,3 +26,12 @@ suppress_warnings = [
     "myst.xref_missing",  # links into the source tree work on the repository page
     "ref.python",  # several records have a field called n
 ]
+
+
+def escape_bars(app, what, name, obj, options, lines):
+    """Cardinalities: reStructuredText would take |S| for a substitution."""
+    lines[:] = [re.sub(r"\|(\w)\|", r"\|\1\|", line) for line in lines]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", escape_bars)
