@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -25,8 +26,10 @@ from .errors import (
 T = TypeVar("T")
 
 
-def check_matrix(name: str, x: object, *, ndim: int = 2) -> Tensor:
+def check_matrix(name: str, x: object, *, ndim: int | None = 2) -> Tensor:
     """`x` if it is a floating tensor of `ndim` axes, none of them empty; a typed error otherwise.
+
+    With `ndim` None, two axes or more.
 
     Raises
     ------
@@ -43,11 +46,56 @@ def check_matrix(name: str, x: object, *, ndim: int = 2) -> Tensor:
         raise DTypeError(f"{name}: expected a torch.Tensor, got {type(x).__name__}")
     if not x.is_floating_point():
         raise DTypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
-    if x.ndim != ndim:
-        raise ShapeError(f"{name}: expected {ndim} axes, got shape {tuple(x.shape)}")
+    if x.ndim < 2 if ndim is None else x.ndim != ndim:
+        axes = "2 axes or more" if ndim is None else f"{ndim} axes"
+        raise ShapeError(f"{name}: expected {axes}, got shape {tuple(x.shape)}")
     if 0 in x.shape:
         raise EmptyInputError(f"{name}: expected at least one entry, got shape {tuple(x.shape)}")
     return x
+
+
+def check_pair(names: tuple[str, str], x: object, y: object) -> tuple[Tensor, Tensor]:
+    """Two sets of vectors (..., n, d) if they have one dtype and one d; a typed error otherwise.
+
+    Raises
+    ------
+    DTypeError, ShapeError, EmptyInputError
+
+    Examples
+    --------
+    >>> check_pair(("visual", "text"), torch.ones(4, 3), torch.ones(5, 2))
+    Traceback (most recent call last):
+    ...
+    mitheory.errors.ShapeError: visual and text: expected one dimension d, got 3 and 2
+    """
+    a, b = (check_matrix(name, z, ndim=None) for name, z in zip(names, (x, y), strict=True))
+    both = " and ".join(names)
+    if a.dtype != b.dtype:
+        raise DTypeError(f"{both}: expected one dtype, got {a.dtype} and {b.dtype}")
+    if a.shape[-1] != b.shape[-1]:
+        raise ShapeError(f"{both}: expected one dimension d, got {a.shape[-1]} and {b.shape[-1]}")
+    return a, b
+
+
+def check_mask(name: str, mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+    """`mask` if it is None or boolean of this shape with a True in every row; an error otherwise.
+
+    Raises
+    ------
+    DTypeError, ShapeError, EmptyInputError
+    """
+    if mask is None:
+        return None
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        came = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise DTypeError(f"{name}: expected a boolean tensor, got {came}")
+    if tuple(mask.shape) != tuple(shape):
+        raise ShapeError(f"{name}: expected shape {tuple(shape)}, got {tuple(mask.shape)}")
+    empty = ~mask.any(-1)
+    if bool(empty.any()):
+        place = tuple(int(i) for i in empty.nonzero()[0]) if empty.ndim else ()
+        raise EmptyInputError(f"{name}: expected a True in every row, got none in row {place}")
+    return mask
 
 
 def check_finite(name: str, x: Tensor) -> Tensor:
@@ -89,7 +137,7 @@ def check_relevance_weight(relevance_weight: float) -> float:
 def _check_number(
     name: str, value: float, *, low: float, high: float, open_low: bool = False
 ) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ParameterError(f"{name}: expected a number, got {value!r}")
     inside = (value > low if open_low else value >= low) and value <= high and value != math.inf
     if not inside:
@@ -114,15 +162,15 @@ def check_budget(budget: float, n_v: int) -> int:
     >>> check_budget(64, 576), check_budget(0.25, 10), check_budget(1, 576), check_budget(1.0, 576)
     (64, 3, 1, 576)
     """
-    if isinstance(budget, bool) or not isinstance(budget, (int, float)):
+    if isinstance(budget, bool) or not isinstance(budget, numbers.Real):
         raise BudgetError(f"budget: expected an int or a ratio in (0, 1], got {budget!r}")
-    if isinstance(budget, float):
+    if not isinstance(budget, numbers.Integral):
         if not 0 < budget <= 1:
             raise BudgetError(f"budget: expected a ratio in (0, 1], got {budget!r}")
-        return max(1, math.floor(budget * n_v + 0.5))
+        return max(1, math.floor(float(budget) * n_v + 0.5))
     if not 1 <= budget <= n_v:
         raise BudgetError(f"budget: expected 1 to {n_v} tokens, got {budget}")
-    return budget
+    return int(budget)
 
 
 def check_log_distribution(name: str, log_p: Tensor, *, tolerance: float | None = None) -> Tensor:
@@ -143,12 +191,12 @@ def lookup(name: str, table: Mapping[str, T], family: str) -> T:
 
     Examples
     --------
-    >>> lookup("unifrom", {"uniform": 1}, "prior")
+    >>> lookup("meam", {"mean": 1, "max": 2}, "rule")
     Traceback (most recent call last):
     ...
-    mitheory.errors.UnknownNameError: unknown prior 'unifrom'; did you mean 'uniform'? Known: uniform
+    mitheory.errors.UnknownNameError: unknown rule 'meam'; did you mean 'mean'? Known: max, mean
     """
-    if name in table:
+    if isinstance(name, str) and name in table:
         return table[name]
     near = difflib.get_close_matches(str(name), list(table), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
