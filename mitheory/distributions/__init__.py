@@ -1,0 +1,35 @@
+"""From embeddings to conditional probabilities, in the log domain.
+
+Tensors are ``(..., n_v, n_x)``; ragged batches are padded and masked, and padding changes no real
+entry.
+"""
+
+from .conditionals import (
+    CONDITIONALS,
+    ROUNDING_UNITS,
+    Conditional,
+    joint_softmax,
+    minmax,
+    softmax,
+    softmax_over_vision,
+)
+from .cosine import ZERO_NORM, cosine_similarity, similarity, unit_rows
+from .masks import hide, outside
+from .scaling import sinkhorn
+
+__all__ = [
+    "CONDITIONALS",
+    "ROUNDING_UNITS",
+    "ZERO_NORM",
+    "Conditional",
+    "cosine_similarity",
+    "hide",
+    "joint_softmax",
+    "minmax",
+    "outside",
+    "similarity",
+    "sinkhorn",
+    "softmax",
+    "softmax_over_vision",
+    "unit_rows",
+]

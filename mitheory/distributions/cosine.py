@@ -1,0 +1,109 @@
+"""Cosine similarity over temperature: the logits of every conditional."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..checks import check_nonzero_rows, check_pair, check_temperature
+from ..errors import ParameterError
+
+ZERO_NORM = ("error", "uninformative")
+
+
+def unit_rows(
+    name: str, x: Tensor, *, zero_norm: str = "error", mask: Tensor | None = None
+) -> Tensor:
+    """Rows of `x` scaled to norm 1; zero rows are an error, or stay zero if "uninformative".
+
+    Rows are first divided by their largest entry, so that nothing overflows or underflows. Rows
+    hidden by `mask` become zero, whatever stands in them.
+
+    Raises
+    ------
+    ParameterError
+        If `zero_norm` is neither "error" nor "uninformative".
+    ZeroNormError
+        If it is "error" and a row that is not hidden is zero.
+
+    Examples
+    --------
+    >>> unit_rows("visual", torch.tensor([[3e30, 4e30], [0.0, 0.0]]), zero_norm="uninformative")
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    if zero_norm not in ZERO_NORM:
+        raise ParameterError(f"zero_norm: expected one of {list(ZERO_NORM)}, got {zero_norm!r}")
+    if mask is not None:
+        x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
+    if zero_norm == "error":
+        check_nonzero_rows(name, x, mask=mask)
+    largest = x.abs().amax(-1, keepdim=True)
+    scaled = x / torch.where(largest > 0, largest, 1.0)
+    norm = scaled.norm(dim=-1, keepdim=True)
+    return scaled / torch.where(norm > 0, norm, 1.0)
+
+
+def cosine_similarity(x: Tensor, y: Tensor, *, zero_norm: str = "error") -> Tensor:
+    """Cosine of every row of `x` with every row of `y`.
+
+    Parameters
+    ----------
+    x : (..., n_x, d)
+    y : (..., n_y, d)
+    zero_norm : {"error", "uninformative"}
+        What a zero row is: an error, or a row with cosine 0 with everything.
+
+    Returns
+    -------
+    (..., n_x, n_y)
+
+    Raises
+    ------
+    DTypeError, ShapeError, EmptyInputError
+        If they are not floating tensors of one dtype and one dimension d, with a row each.
+    ZeroNormError
+        If a row is zero and `zero_norm` is "error".
+
+    Examples
+    --------
+    >>> cosine_similarity(torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
+    tensor([[1., 0.]])
+    """
+    check_pair(("x", "y"), x, y)
+    a = unit_rows("x", x, zero_norm=zero_norm)
+    b = unit_rows("y", y, zero_norm=zero_norm)
+    return a @ b.transpose(-1, -2)
+
+
+def similarity(x: Tensor, y: Tensor, *, temperature: float, zero_norm: str = "error") -> Tensor:
+    r"""Cosine similarity over temperature, the logits of every conditional.
+
+    .. math:: \rho_{ij} = \tilde v_i^\top \tilde x_j / \tau
+
+    Source: Eq. (15).
+
+    Parameters
+    ----------
+    x, y : (..., n_x, d), (..., n_y, d)
+    temperature : float > 0
+    zero_norm : {"error", "uninformative"}
+
+    Returns
+    -------
+    (..., n_x, n_y)
+
+    Raises
+    ------
+    ParameterError
+        If the temperature is not positive.
+    DTypeError, ShapeError, EmptyInputError, ZeroNormError
+        As `cosine_similarity`.
+
+    Examples
+    --------
+    >>> similarity(torch.eye(2), torch.eye(2), temperature=0.1)
+    tensor([[10.,  0.],
+            [ 0., 10.]])
+    """
+    return cosine_similarity(x, y, zero_norm=zero_norm) / check_temperature(temperature)
