@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from mitheory.bundle import Bundle, inspect
-from mitheory.bundle.fields import FIELDS, FLOATS
+from mitheory.bundle.fields import FIELDS, FLOATS, is_finite
 from mitheory.bundle.shards import MAX_OPEN
 from mitheory.errors import (
     BundleError,
@@ -257,3 +257,20 @@ def test_a_sample_moves_whole_to_a_device():
     moved = full_sample().to("meta")
     assert {t.device.type for t in moved.tensors().values()} == {"meta"}
     assert moved.question == full_sample().question
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS.values(), torch.float64])
+@given(
+    size=st.integers(1, 70),
+    bad=st.lists(
+        st.tuples(st.integers(0, 69), st.sampled_from([float("nan"), float("inf"), -float("inf")])),
+        max_size=3,
+    ),
+)
+def test_one_bad_value_anywhere_is_seen(dtype, size, bad):
+    """`is_finite` agrees with `torch.isfinite` element by element, vectorized tails included."""
+    tensor = torch.linspace(-3, 3, size).to(dtype)
+    for i, value in bad:
+        tensor[i % size] = value
+    assert is_finite(tensor) == bool(torch.isfinite(tensor).all())
+    assert is_finite(tensor[::2]) == bool(torch.isfinite(tensor[::2]).all())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from ..errors import NonFiniteError
-from .fields import FIELDS, FLOATS, STORED, check_field
+from .fields import FIELDS, FLOATS, STORED, check_field, is_finite
 from .records import TensorEntry
 from .shards import tensor_sha256
 
@@ -40,7 +40,7 @@ def as_stored(tensors: Mapping[str, torch.Tensor | None], dtype: str) -> dict[st
         checked = check_field(field, tensor).detach()
         target = FLOATS[dtype] if field.kind == "float" else checked.dtype
         copy = checked.to("cpu", target, copy=True).contiguous()
-        if field.kind == "float" and not bool(torch.isfinite(copy).all()):
+        if field.kind == "float" and not is_finite(copy):
             largest = float(checked.abs().max())
             raise NonFiniteError(f"{name} must fit {dtype}; its largest magnitude is {largest:g}")
         stored[name] = copy
