@@ -61,8 +61,8 @@ class Entry:
     def bib_keys(self) -> tuple[str, ...]:
         """Bibliography keys the source names.
 
-        >>> Entry("aggregation", "f", "vanerven2014, Theorem 3.").bib_keys
-        ('vanerven2014',)
+        >>> Entry("aggregation", "f", "vanerven2014renyi, Theorem 3.").bib_keys
+        ('vanerven2014renyi',)
         """
         return tuple(BIB_KEY.findall(self.source))
 

@@ -28,6 +28,7 @@ def load(name: str) -> ModuleType:
 
 
 equations = load("equations")
+OURS = {"mitheory.selection.oracle.oracle"}  # an upper row of every table, in no paper
 ENTRIES = equations.entries(ROOT / "mitheory")
 
 
@@ -89,7 +90,8 @@ def test_sources_name_an_equation_or_a_reference(entry):
     known = set(re.findall(r"^@\w+\{([^,]+),", BIBLIOGRAPHY, re.MULTILINE))
     assert set(entry.bib_keys) <= known
     place = re.search(r"\b(Alg|Sec|App|Tab|Fig|Footnote|Definition)\b|docs/theory", entry.source)
-    assert entry.numbers or entry.bib_keys or place, entry.source
+    ours = f"{entry.module}.{entry.name}" in OURS
+    assert entry.numbers or entry.bib_keys or place or ours, entry.source
     assert max(entry.numbers, default=1) <= 56, "the paper has no such equation"
 
 
