@@ -1,6 +1,7 @@
 """The fast selection against Algorithm 1 written out literally: same patches, how much sooner?
 
-Run as `python -m benchmarks.selection [--quick]`; prints a Markdown table of median CPU times on one thread.
+Run as `python -m benchmarks.selection [--quick]`; prints a Markdown table of median CPU times, on
+one thread.
 """
 
 from __future__ import annotations
