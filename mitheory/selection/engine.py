@@ -1,0 +1,120 @@
+"""Batched choosing, shared by the methods: ties, sorting, rows of the cosine matrix.
+
+Everything is ``(b, n_v)``: b samples of one shape at once. Two scores closer than rounding error
+(`slack`) are a tie, and a tie goes to the lowest index: matrix products round duplicated tokens, or
+the same token in a batch of another size, differently in the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ROUNDING_UNITS = 8
+BLOCK = 512  # rows of the Gram matrix at a time
+WHOLE = 1024  # tokens up to which the whole matrix is kept
+
+
+@dataclass(frozen=True)
+class Picks:
+    """Choices of a batch: indices (b, k) in order, the gain of each (b, k), scores computed."""
+
+    indices: Tensor
+    gains: Tensor
+    evaluations: int
+    guarantee: str | None = None
+
+
+def rounding_slack(x: Tensor, *, scale: float = 1.0) -> float:
+    """Largest difference without meaning between scores made of numbers of size `scale`."""
+    return ROUNDING_UNITS * torch.finfo(x.dtype).eps * scale
+
+
+def relative_slack(x: Tensor) -> Tensor:
+    """The same (b, 1) for scores (b, n) of any size, each sample by its own largest."""
+    return rounding_slack(x) * x.abs().amax(-1, keepdim=True)
+
+
+def first_best(scores: Tensor, open_: Tensor, slack: float | Tensor) -> Tensor:
+    """Lowest open index (b,) whose score is within `slack` of the best open one.
+
+    Examples
+    --------
+    >>> scores = torch.tensor([[0.1, 0.7, 0.7 + 1e-8, 0.9]])
+    >>> first_best(scores, torch.tensor([[True, True, True, False]]), 1e-6)
+    tensor([1])
+    """
+    n = scores.shape[-1]
+    best = scores.masked_fill(~open_, -torch.inf).amax(-1, keepdim=True)
+    tied = (scores >= best - slack) & open_
+    return torch.arange(n, device=scores.device).where(tied, n).amin(-1)
+
+
+def ranking(scores: Tensor, slack: float | Tensor) -> Tensor:
+    """All indices (b, n) from the best score to the worst; runs closer than `slack` by index.
+
+    Examples
+    --------
+    >>> ranking(torch.tensor([[0.5, 0.9 - 1e-8, 0.9, 0.5]]), 1e-6)
+    tensor([[1, 2, 0, 3]])
+    """
+    n = scores.shape[-1]
+    values, order = scores.sort(dim=-1, descending=True, stable=True)
+    group = torch.zeros_like(order)
+    group[..., 1:] = (values[..., :-1] - values[..., 1:] > slack).cumsum(-1)  # inf - inf ties
+    return (group * n + order).sort(dim=-1).values % n
+
+
+def top_picks(
+    scores: Tensor,
+    budget: int,
+    *,
+    slack: float | Tensor,
+    open_: Tensor | None = None,
+    guarantee: str | None = "exact",
+) -> Picks:
+    """The `budget` best (open) scores by one sort: what greedy does where scores are fixed."""
+    chosen = ranking(scores, slack)
+    if open_ is not None:  # closed ones behind all others, order unchanged
+        chosen = chosen.gather(1, (~open_).gather(1, chosen).byte().argsort(dim=-1, stable=True))
+    chosen = chosen[:, :budget]
+    return Picks(chosen, scores.gather(1, chosen), scores.shape[-1], guarantee)
+
+
+class CosineRows:
+    """Rows of the Gram matrix of unit vectors ``(b, n, d)``, on demand.
+
+    Small matrices (n ≤ 1024) are kept; of large ones nothing but the rows asked for is ever built.
+    """
+
+    def __init__(self, unit: Tensor) -> None:
+        self.unit = unit
+        self._gram = unit @ unit.mT if unit.shape[1] <= WHOLE else None
+
+    def row(self, j: Tensor) -> Tensor:
+        """Cosine (b, n) of every token with token j (b,) of its sample."""
+        samples = torch.arange(len(j), device=j.device)
+        if self._gram is not None:
+            return self._gram[samples, j]
+        return (self.unit @ self.unit[samples, j, :, None])[..., 0]
+
+    def blocks(self) -> Iterator[tuple[int, Tensor]]:
+        """First row and content (b, rows, n) of consecutive blocks of at most 512 rows."""
+        if self._gram is not None:
+            yield 0, self._gram
+            return
+        for start in range(0, self.unit.shape[1], BLOCK):
+            yield start, self.unit[:, start : start + BLOCK] @ self.unit.mT
+
+
+def mark(open_: Tensor, j: Tensor) -> None:
+    """Close token j (b,) of every sample, in place."""
+    open_.scatter_(1, j[:, None], False)
+
+
+def at(values: Tensor, j: Tensor) -> Tensor:
+    """Entry j (b,) of every sample of (b, n)."""
+    return values.gather(1, j[:, None])[:, 0]

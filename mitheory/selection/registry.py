@@ -1,0 +1,81 @@
+"""The methods by name: what each needs, which options it has, where it comes from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .attention import attention
+from .cdpruner import cdpruner
+from .centered_similarity import centered_similarity
+from .cls_attention import cls_attention
+from .divprune import divprune
+from .engine import Picks
+from .inputs import SHAPES
+from .mi_attention import mi_attention
+from .mi_pruner import mi_pruner
+from .oracle import oracle
+from .random import random
+from .similarity import similarity
+
+CONTEXT = ("budget", "seeds", "grid", "zero_norm")
+"""Arguments that the front door fills in itself."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of the front door; the signature of `fn` is the one place that says what it takes.
+
+    Parameters
+    ----------
+    name : in `SELECTORS`
+    fn : batched and pure, from inputs (b, ...) to `Picks`
+    source : equation or bib key
+    """
+
+    name: str
+    fn: Callable[..., Picks]
+    source: str
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Inputs without which it cannot run."""
+        return tuple(n for n, p in self._parameters() if n in SHAPES and p.default is p.empty)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Inputs that it looks at, required or not."""
+        return tuple(n for n, _ in self._parameters() if n in SHAPES)
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """Which of `CONTEXT` it takes."""
+        return tuple(n for n, _ in self._parameters() if n in CONTEXT)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Its options, with their defaults."""
+        known = {*SHAPES, *CONTEXT}
+        return {n: p.default for n, p in self._parameters() if n not in known}
+
+    def _parameters(self) -> list[tuple[str, inspect.Parameter]]:
+        return list(inspect.signature(self.fn).parameters.items())
+
+
+SELECTORS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("mi_pruner", mi_pruner, "Algorithm 1"),
+        Method("mi_attention", mi_attention, "Sec. 4.1"),
+        Method("random", random, "Sec. 4.1"),
+        Method("similarity", similarity, "Eq. (15)"),
+        Method("centered_similarity", centered_similarity, "limit of Eq. (18)"),
+        Method("attention", attention, "Eq. (5)"),
+        Method("cls_attention", cls_attention, "Eq. (5)"),
+        Method("divprune", divprune, "alvar2025divprune"),
+        Method("cdpruner", cdpruner, "zhang2025cdpruner"),
+        Method("oracle", oracle, "ground truth"),
+    )
+}
