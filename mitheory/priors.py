@@ -89,7 +89,7 @@ def _need(x: Tensor | None, prior: str, field: str) -> Tensor:
 def _at_points(context: PriorContext, name: str, points: tuple[float, ...]) -> Tensor:
     """Equal mixture of Gaussians at the crossings of `points` (fractions of height and of width).
 
-    The standard deviation is a sixth of the side, so that neighboring thirds stay distinct peaks.
+    The standard deviation is a twelfth of the side: with a sixth the two thirds merge into one peak.
     """
     if context.grid is None:
         raise MissingInputError(f"prior {name!r} needs 'grid', which was not given")
@@ -99,7 +99,7 @@ def _at_points(context: PriorContext, name: str, points: tuple[float, ...]) -> T
         raise ShapeError(f"grid: expected a product of n_v = {context.n_v}, got {context.grid}")
     axes = [(torch.arange(n, dtype=context.dtype) + 0.5) / n for n in (rows, columns)]
     rows_bump, columns_bump = (
-        torch.stack([torch.exp(-0.5 * ((a - p) * 6) ** 2) for p in points]).sum(0) for a in axes
+        torch.stack([torch.exp(-0.5 * ((a - p) * 12) ** 2) for p in points]).sum(0) for a in axes
     )
     frame = torch.outer(rows_bump, columns_bump).flatten().log().repeat(frames)  # frames outermost
     weight = frame.to(context.device)

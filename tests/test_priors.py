@@ -1,0 +1,146 @@
+"""Priors: they are distributions, sit where they should, and satisfy D1, D2."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from strategies import embeddings, pairs
+from torch import Tensor
+
+from mitheory.distributions import joint_softmax, similarity, sinkhorn, softmax
+from mitheory.errors import DistributionError, MissingInputError, ShapeError, UnknownNameError
+from mitheory.pmi import log_marginal, pmi
+from mitheory.priors import PRIORS, PriorContext, empirical, resolve_prior, stationary
+
+
+def context(visual: Tensor, text: Tensor, grid: tuple[int, ...]) -> PriorContext:
+    """Everything any prior asks for."""
+    degree = similarity(visual, visual, temperature=0.1).logsumexp(-1)
+    cross = similarity(visual, text, temperature=0.1)
+    return PriorContext(len(visual), degree, cross, grid, dtype=visual.dtype)
+
+
+@pytest.mark.parametrize("name", PRIORS)
+@given(pair=pairs(visual=(6, 6)))
+def test_priors_sum_to_one(name: str, pair: tuple[Tensor, Tensor]) -> None:
+    """Every prior is a distribution over the tokens."""
+    log_prior = PRIORS[name](context(*pair, grid=(2, 3)))
+    assert log_prior.shape == (6,)
+    torch.testing.assert_close(log_prior.exp().sum(), torch.ones((), dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", PRIORS)
+@given(pair=pairs(visual=(6, 6)))
+def test_priors_of_padded_batches(name: str, pair: tuple[Tensor, Tensor]) -> None:
+    """Padding has probability 0 and does not move the rest."""
+    if name in ("center_biased", "rule_of_thirds", "golden_ratio"):
+        return  # a grid fixes n_v: there is no padding
+    visual, text = pair
+    alone = PRIORS[name](context(visual, text, (2, 3)))
+    full = context(torch.cat([visual, torch.ones(2, visual.shape[1])]), text, (2, 4))
+    mask = torch.arange(8) < 6
+    degree = similarity(visual, visual, temperature=0.1).logsumexp(-1)
+    padded = PriorContext(
+        8,
+        torch.cat([degree, torch.zeros(2)]),
+        full.cross,
+        visual_mask=mask,
+        dtype=torch.float64,
+    )
+    torch.testing.assert_close(PRIORS[name](padded)[:6], alone)
+    assert (PRIORS[name](padded)[6:] == -torch.inf).all()
+
+
+def test_positions_by_hand() -> None:
+    """On a 9 x 9 grid: the center peaks in the middle, the thirds at four symmetric crossings."""
+    at = {n: PRIORS[n](PriorContext(81, grid=(9, 9))).view(9, 9) for n in PRIORS if "_" in n}
+    assert at["center_biased"].argmax() == 40
+    thirds = at["rule_of_thirds"]
+    assert thirds[2, 2] > thirds[4, 4]
+    for name, prior in at.items():
+        torch.testing.assert_close(prior, prior.flip(0), msg=name)
+        torch.testing.assert_close(prior, prior.flip(1), msg=name)
+    assert (at["golden_ratio"] - thirds).abs().max() > 0.1
+
+
+def test_frames_share_one_picture() -> None:
+    """A video repeats the prior of a frame, frames outermost."""
+    film = PRIORS["center_biased"](PriorContext(18, grid=(3, 3, 2))).exp()
+    frame = PRIORS["center_biased"](PriorContext(9, grid=(3, 3))).exp()
+    torch.testing.assert_close(film, torch.cat([frame, frame]) / 2)
+
+
+@given(embeddings(rows=(2, 7)))
+def test_stationary_prior_is_stationary_and_makes_pmi_symmetric(visual: Tensor) -> None:
+    """D2: π P = π for P = D⁻¹K, and PMI(i; j) = PMI(j; i) under it."""
+    rho = similarity(visual, visual, temperature=0.5)
+    log_p = softmax(rho)
+    log_pi = stationary(PriorContext(len(visual), rho.logsumexp(-1), dtype=rho.dtype))
+    torch.testing.assert_close(log_marginal(log_p, log_pi), log_pi)
+    values = pmi(log_p, log_pi)
+    torch.testing.assert_close(values, values.T, atol=1e-9, rtol=0)
+
+
+def test_uniform_prior_gives_asymmetric_pmi() -> None:
+    """D2, the other side: three tokens in a fan, PMI(1; 2) and PMI(2; 1) differ."""
+    visual = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
+    log_p = softmax(similarity(visual, visual, temperature=0.5))
+    values = pmi(log_p, torch.full((3,), 1 / 3, dtype=torch.float64).log())
+    assert abs(float(values[0, 1] - values[1, 0])) > 0.05
+
+
+@given(embeddings(rows=(2, 7)))
+def test_line_8_and_total_probability_agree_when_doubly_stochastic(visual: Tensor) -> None:
+    """D1: with Sinkhorn scaling the uniform p(v_j) of Alg. 1 line 8 is what Eq. (50) gives."""
+    n = len(visual)
+    uniform = torch.full((n,), 1 / n, dtype=torch.float64).log()
+    log_p = sinkhorn(similarity(visual, visual, temperature=0.5), tolerance=1e-12)
+    torch.testing.assert_close(log_marginal(log_p, uniform), uniform, atol=1e-8, rtol=0)
+
+
+def test_line_8_and_total_probability_disagree_in_general() -> None:
+    """D1: the paper's two marginals of one conditional are different numbers."""
+    visual = torch.tensor([[1.0, 0.0], [1.0, 0.5], [0.0, 1.0]], dtype=torch.float64)
+    log_p = softmax(similarity(visual, visual, temperature=0.5))
+    uniform = torch.full((3,), 1 / 3, dtype=torch.float64).log()
+    assert (log_marginal(log_p, uniform) - uniform).abs().max() > 0.01
+    assert (log_p.exp().sum(0) - 1).abs().max() > 0.01  # and indeed not doubly stochastic
+
+
+@given(pairs())
+def test_energy_is_the_row_marginal_of_the_joint(pair: tuple[Tensor, Tensor]) -> None:
+    """p(v_i) ∝ Σ_j exp ρ_ij is what the joint softmax has for its own prior."""
+    rho = similarity(*pair, temperature=0.1)
+    energy = PRIORS["energy"](PriorContext(len(rho), cross=rho, dtype=rho.dtype))
+    torch.testing.assert_close(energy, joint_softmax(rho).logsumexp(-1))
+
+
+def test_empirical_by_hand() -> None:
+    """Counts (3, 0) with one added to each: 4/5 and 1/5; without smoothing 1 and 0."""
+    torch.testing.assert_close(empirical(torch.tensor([3.0, 0.0])).exp(), torch.tensor([0.8, 0.2]))
+    assert empirical(torch.tensor([3.0, 0.0]), smoothing=0.0).tolist() == [0.0, -torch.inf]
+    with pytest.raises(DistributionError, match="not all zero"):
+        empirical(torch.zeros(2), smoothing=0.0)
+
+
+def test_bad_priors_are_named() -> None:
+    """A prior that is none, of the wrong length, unknown, or that lacks what it needs."""
+    plain = PriorContext(4)
+    with pytest.raises(DistributionError, match="sum off by 1"):
+        resolve_prior(torch.full((4,), 0.5), plain)
+    with pytest.raises(DistributionError, match=r"minimum of -0\.5"):
+        resolve_prior(torch.tensor([1.5, -0.5, 0.0, 0.0]), plain)
+    with pytest.raises(ShapeError, match="last axis of 4"):
+        resolve_prior(torch.ones(1), plain)
+    with pytest.raises(UnknownNameError, match="did you mean 'uniform'"):
+        resolve_prior("unifrm", plain)
+    for name, field in {
+        "stationary": "log_degree",
+        "energy": "cross",
+        "golden_ratio": "grid",
+    }.items():
+        with pytest.raises(MissingInputError, match=field):
+            resolve_prior(name, plain)
+    with pytest.raises(ShapeError, match="n_v = 4"):
+        resolve_prior("center_biased", PriorContext(4, grid=(3, 3)))
