@@ -86,7 +86,7 @@ def test_renyi_grows_between_any_orders(joint_: tuple[Tensor, Tensor], a: float,
 
 @given(joints())
 def test_renyi_is_continuous_at_its_ends(joint_: tuple[Tensor, Tensor]) -> None:
-    """α -> 1 gives the KL divergence and α -> inf the maximum: one family holds both aggregations."""
+    """α -> 1 gives the KL divergence and α -> inf the maximum: one family holds both."""
     z, log_p = tables(joint_)
     torch.testing.assert_close(renyi(1 + 1e-7)(z, log_p), kl(z, log_p), atol=1e-4, rtol=1e-4)
     far = renyi(1e6)(z, log_p)
