@@ -89,7 +89,7 @@ class Staging:
         if differing:
             raise BundleError(
                 f"{self.root.name}: unfinished bundle of another job: {', '.join(differing)} "
-                "differ; start anew with resume=False"
+                "differ; remove it, or start anew with resume=False"
             )
         index = self._last_whole(earlier, dtype)
         if index is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checks import lookup
 from ..errors import ShapeError
 from .inputs import floats, paired_differences, vector
 from .records import Interval
-from .resampling import intervals, mean, named_statistic, ratio
+from .resampling import STATISTICS, intervals, mean, ratio
 
 
 def cluster_bootstrap(
@@ -63,7 +64,13 @@ def cluster_bootstrap(
     """
     column = vector("values", values)[:, None]
     return intervals(
-        named_statistic(statistic), column, clusters, statistic, level, n_resamples, rng
+        lookup(statistic, STATISTICS, "statistic"),
+        column,
+        clusters,
+        statistic,
+        level,
+        n_resamples,
+        rng,
     )[0]
 
 
@@ -106,7 +113,13 @@ def cluster_bootstrap_table(
     if table.ndim != 2:
         raise ShapeError(f"values must be (n, n_settings); got {table.shape}")
     return intervals(
-        named_statistic(statistic), table, clusters, statistic, level, n_resamples, rng
+        lookup(statistic, STATISTICS, "statistic"),
+        table,
+        clusters,
+        statistic,
+        level,
+        n_resamples,
+        rng,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import NonFiniteError, UnknownNameError
+from ..errors import NonFiniteError
 from .inputs import Floats, Integers, check_options, cluster_codes
 from .records import Interval
 
@@ -87,13 +87,6 @@ def median(table: Floats, codes: Integers, counts: Integers) -> Floats:
         upper = (below >= total // 2 + 1).argmax(axis=1)
         columns.append((column[order[lower]] + column[order[upper]]) / 2)
     return np.stack(columns, axis=1)
-
-
-def named_statistic(name: str) -> Statistic:
-    """The statistic of that name."""
-    if name not in STATISTICS:
-        raise UnknownNameError(f"statistic must be one of {list(STATISTICS)}; got {name!r}")
-    return STATISTICS[name]
 
 
 STATISTICS: dict[str, Statistic] = {"mean": mean, "median": median}
