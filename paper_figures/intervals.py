@@ -1,0 +1,115 @@
+"""Accuracies and paired differences of a results table, with intervals over scenes.
+
+The unit of resampling is the image: questions about one scene are not independent. Every interval
+of one table is made from the same resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from mitheory.errors import ParameterError
+from mitheory.statistics import Interval, cluster_bootstrap_table, paired_difference
+
+SEED = 0
+STATED = "95% cluster bootstrap over scenes"
+
+
+def accuracy(
+    table: pd.DataFrame, by: Sequence[str], *, value: str = "correct", seed: int = SEED
+) -> pd.DataFrame:
+    """Mean of a column in each cell, with its interval; all cells hold the same questions.
+
+    Parameters
+    ----------
+    table : rows of `results.Results`
+    by : columns that name a cell
+    value : column of numbers or booleans
+    seed : of the resamples
+
+    Returns
+    -------
+    DataFrame
+        Columns `by`, ``estimate``, ``low``, ``high``, ``questions``, ``scenes``.
+
+    Raises
+    ------
+    ParameterError
+        If two cells hold different questions, which would be compared as if they were the same.
+    """
+    wide = _wide(table, by, value)
+    clusters = _images(table, wide.index)
+    columns = cluster_bootstrap_table(
+        wide.to_numpy(float), clusters, rng=np.random.default_rng(seed)
+    )
+    cells = [key if isinstance(key, tuple) else (key,) for key in wide.columns]
+    return pd.DataFrame(
+        [
+            dict(zip(by, cell, strict=True)) | _fields(interval)
+            for cell, interval in zip(cells, columns, strict=True)
+        ]
+    )
+
+
+def accuracy_within(
+    table: pd.DataFrame, within: str, by: Sequence[str], *, value: str = "correct"
+) -> pd.DataFrame:
+    """`accuracy`, separately for each value of the column `within`, such as the question type."""
+    parts = [
+        accuracy(rows, by, value=value).assign(**{within: key})
+        for key, rows in table.groupby(within, sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _wide(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
+    """(questions, cells): draws of one random method are averaged."""
+    flat = table[["sample_id", *by]].assign(value=table[value].astype(float))
+    means = flat.groupby(["sample_id", *by], sort=False)["value"].mean()
+    wide = means.unstack(list(by))
+    if gaps := int(wide.isna().sum().sum()):
+        raise ParameterError(
+            f"each cell of {list(by)} must hold the same {len(wide)} questions; {gaps} are missing"
+        )
+    return wide
+
+
+def _images(table: pd.DataFrame, sample_ids: pd.Index) -> np.ndarray:
+    """The scene of each sample."""
+    scene: pd.Series = table.drop_duplicates("sample_id").set_index("sample_id")["image_id"]
+    return scene.loc[sample_ids].to_numpy(dtype=str)
+
+
+def _fields(interval: Interval) -> dict[Hashable, float]:
+    return {
+        "estimate": interval.estimate,
+        "low": interval.low,
+        "high": interval.high,
+        "questions": interval.n,
+        "scenes": interval.n_clusters,
+    }
+
+
+def difference(
+    first: pd.DataFrame, second: pd.DataFrame, *, value: str = "correct", seed: int = SEED
+) -> Interval:
+    """Mean of `first` minus mean of `second` on the same questions, paired question by question.
+
+    Raises
+    ------
+    ParameterError
+        If they do not hold the same questions.
+    """
+    means = [rows.groupby("sample_id")[value].mean().sort_index() for rows in (first, second)]
+    if not means[0].index.equals(means[1].index):
+        counts = [len(m) for m in means]
+        raise ParameterError(f"a paired difference needs the same questions; got {counts} of them")
+    return paired_difference(
+        means[0].to_numpy(float),
+        means[1].to_numpy(float),
+        _images(first, means[0].index),
+        rng=np.random.default_rng(seed),
+    )

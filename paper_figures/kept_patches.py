@@ -1,0 +1,172 @@
+"""Kept patches drawn over the scene, with question and answers (Figs. 1, 5)."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mitheory.errors import MissingInputError
+
+from . import labels, style
+from .results import Results, Scene
+from .spec import FigureSpec
+
+MOST = 5  # questions side by side
+RIGHT, WRONG = "#00694f", "#b03a00"
+
+
+def data(results: Results) -> pd.DataFrame:
+    """One row per drawn question and method: the kept tokens and the answers.
+
+    The first question of each type that the run kept is drawn, at the smallest budget it kept:
+    nothing is picked.
+
+    Raises
+    ------
+    MissingInputError
+        If the run kept no sets, or the images of none of them.
+    """
+    if results.kept is None or results.kept.empty:
+        raise MissingInputError("this run holds no kept.parquet, or an empty one")
+    kept = results.kept[results.kept["sample_id"].isin(list(results.scenes))]
+    if kept.empty:
+        raise MissingInputError("the bundle beside the results holds no image of a kept sample")
+    kept = kept[kept["budget"] == kept["budget"].min()]
+    kept = kept.drop_duplicates(["setting", "sample_id"])[["setting", "sample_id", "budget", "kept"]]
+    rows = results.family("method")
+    rows = rows[rows["method"] != "full"].drop_duplicates(["setting", "budget", "sample_id"])
+    table = kept.merge(rows, on=["setting", "sample_id", "budget"], how="inner")
+    table = table[table["sample_id"].isin(_first_of_each_type(table))]
+    full = results.full().set_index("sample_id")["prediction"]
+    return pd.DataFrame(
+        {
+            "sample_id": table["sample_id"],
+            "question_type": table["question_type"],
+            "question": [results.scenes[s].question for s in table["sample_id"]],
+            "answer": table["answer"],
+            "all_tokens": table["sample_id"].map(full),
+            "series": table["series"],
+            "label": [labels.series_label(key) for key in table["series"]],
+            "budget": table["budget"],
+            "prediction": table["prediction"],
+            "correct": table["correct"].astype(bool),
+            "kept": [" ".join(str(int(i)) for i in indices) for indices in table["kept"]],
+        }
+    ).reset_index(drop=True)
+
+
+def _first_of_each_type(table: pd.DataFrame) -> list[str]:
+    first = table.drop_duplicates("question_type").set_index("question_type")["sample_id"]
+    return [first[t] for t in labels.question_types(first.index)][:MOST]
+
+
+def faded(scene: Scene, kept: Sequence[int]) -> NDArray[np.uint8]:
+    """The image with every patch that is not kept faded to nearly white.
+
+    Parameters
+    ----------
+    scene : its image (H, W, 3); H and W are multiples of the grid's
+    kept : raster indices of the kept patches
+
+    Returns
+    -------
+    (H, W, 3) uint8
+
+    Examples
+    --------
+    >>> scene = Scene("?", np.zeros((2, 2, 3), dtype=np.uint8), grid=(2, 2))
+    >>> faded(scene, [3])[..., 0].tolist()
+    [[209, 209], [209, 0]]
+    """
+    rows, columns = scene.grid
+    height, width = (side // n for side, n in zip(scene.image.shape, scene.grid, strict=False))
+    is_kept = np.isin(np.arange(rows * columns), kept).reshape(rows, columns)
+    mask = is_kept.repeat(height, axis=0).repeat(width, axis=1)[..., None]  # (H, W, 1)
+    pale = (0.18 * scene.image + 0.82 * 255).astype(np.uint8)
+    return np.where(mask, scene.image, pale)
+
+
+def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figure:
+    """Questions as columns, methods as rows; beside each image the answer that it led to."""
+    images = scenes or {}
+    samples = list(dict.fromkeys(table["sample_id"]))
+    keys = sorted(set(table["series"]), key=labels.series_rank)
+    cells = table.set_index(["series", "sample_id"])
+    figure = style.new_figure(style.PAGE, 0.68 * (len(keys) + 1) + 0.5)
+    grid = figure.subplots(len(keys) + 1, len(samples), squeeze=False)
+    for column, sample in enumerate(samples):
+        about = table[table["sample_id"] == sample].iloc[0]
+        top = grid[0, column]
+        _image(top, images[sample].image)
+        top.set_title(_question(about), fontsize=6.6, fontweight="normal", loc="left")
+        _answer(top, str(about["all_tokens"]), about["all_tokens"] == about["answer"])
+        for row, key in enumerate(keys, start=1):
+            ax = grid[row, column]
+            if (key, sample) not in cells.index:
+                ax.set_visible(False)
+                continue
+            cell = cells.loc[(key, sample)]
+            _image(ax, faded(images[sample], [int(i) for i in cell["kept"].split()]))
+            _answer(ax, str(cell["prediction"]), bool(cell["correct"]))
+    for ax, key in zip(grid[:, 0], ["full", *keys], strict=True):
+        ax.set_ylabel(
+            "\n".join(textwrap.wrap(labels.series_label(key), 12, break_on_hyphens=False)),
+            rotation=0, ha="right", va="center", fontsize=7,
+        )  # fmt: skip
+    return figure
+
+
+def _question(about: pd.Series) -> str:
+    lines = textwrap.wrap(about["question"].replace(" ?", "?").replace(" ,", ","), 22)
+    return "\n".join([*lines, f"(true: {about['answer']})"])
+
+
+def _image(ax: Axes, image: NDArray[np.uint8]) -> None:
+    ax.imshow(image, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(visible=False)
+    for side in ax.spines.values():
+        side.set(visible=True, color="#999999", linewidth=0.5)
+
+
+def _answer(ax: Axes, answer: str, correct: bool) -> None:
+    mark = "✓" if correct else "✗"
+    ax.set_anchor("W")  # the answer stands in what is left of the cell
+    ax.text(
+        1.07, 0.5, "\n".join([mark, *textwrap.wrap(answer, 9)]), transform=ax.transAxes, va="center",
+        color=RIGHT if correct else WRONG, fontsize=6.8, fontweight="bold", in_layout=False,
+    )  # fmt: skip
+
+
+def caption(table: pd.DataFrame) -> str:
+    """The budget, and how many of the drawn questions each method answers rightly."""
+    n = table["sample_id"].nunique()
+    rights = table.groupby("label", sort=False)["correct"].sum()
+    order = table.drop_duplicates("series").sort_values(
+        "series", key=lambda column: column.map(labels.series_rank)
+    )["label"]
+    named = ", ".join(f"{label} {int(rights[label])}" for label in order)
+    return (
+        f"The {int(table['budget'].iloc[0])} patches that each method keeps, the others faded, and "
+        "beside each image the answer with what is left; top: the whole image and the answer with "
+        "all tokens. The first question of each type in the test split is drawn; none is picked. "
+        f"Right answers among these {n}: {named}. So few questions rank no methods."
+    )
+
+
+FIGURE = FigureSpec(
+    name="kept_patches",
+    title="What is kept",
+    source="Figs. 1, 5",
+    data=data,
+    draw=draw,
+    caption=caption,
+    printed="The paper's Figs. 1 and 5 are pictures of other images: there is no number to print.",
+)

@@ -1,0 +1,138 @@
+"""Labels derived from the fields of a row, so that none can say another thing than its data."""
+
+from __future__ import annotations
+
+import math
+
+from mitheory.models.fruitfly.questions import CLOSED_TYPES, OPEN_TYPES
+
+METHODS = {
+    "full": "All tokens",
+    "oracle": "Oracle",
+    "mi_pruner": "MI-Pruner",
+    "mi_attention": "MI-Attention",
+    "similarity": "Similarity",
+    "centered_similarity": "Centered similarity",
+    "cdpruner": "CDPruner",
+    "divprune": "DivPrune",
+    "attention": "Attention",
+    "cls_attention": "[CLS] attention",
+    "random": "Random",
+}
+AGGREGATIONS = {
+    "max": "max (Eqs. 19–20)",
+    "kl": "KL (Eq. 21)",
+    "joint": "joint (Eq. 21, literally)",
+    "mean": "plain mean",
+    "lse": "log-sum-exp",
+}
+CONDITIONALS = {
+    "softmax": "softmax (Eq. 16)",
+    "minmax": "MinMax (Eqs. 52–53)",
+    "joint": "joint softmax",
+    "softmax_over_vision": "softmax over vision",
+    "sinkhorn": "Sinkhorn",
+}
+FORMS = {"open": OPEN_TYPES, "closed": CLOSED_TYPES}
+FORM_LABELS = {"open": "open-ended", "closed": "closed-form"}
+FORM_OF = {question: form for form, types in FORMS.items() for question in types}
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def series(method: str, word_aggregation: object = None) -> str:
+    """Key of a method's curve: its name, and over the words how where that is an option.
+
+    Examples
+    --------
+    >>> series("similarity", "max"), series("mi_pruner")
+    ('similarity:max', 'mi_pruner')
+    """
+    return method if _is_missing(word_aggregation) else f"{method}:{word_aggregation}"
+
+
+def series_label(key: str) -> str:
+    """Label of a key of `series`.
+
+    Examples
+    --------
+    >>> series_label("similarity:mean"), series_label("cls_attention"), series_label("new_idea")
+    ('Similarity (mean)', '[CLS] attention', 'New idea')
+    """
+    method, _, words = key.partition(":")
+    name = METHODS.get(method, method.replace("_", " ").capitalize())
+    return f"{name} ({words})" if words else name
+
+
+def series_rank(key: str) -> tuple[int, str]:
+    """Where a key stands in legends and tables: as in `METHODS`, then unknown ones by name.
+
+    Examples
+    --------
+    >>> sorted(["random", "similarity:mean", "full", "similarity:max"], key=series_rank)
+    ['full', 'similarity:max', 'similarity:mean', 'random']
+    """
+    names = list(METHODS)
+    method = key.partition(":")[0]
+    return (names.index(method) if method in names else len(names), key)
+
+
+def percent(ratio: float) -> str:
+    """A share of tokens in per cent, one decimal below ten.
+
+    Examples
+    --------
+    >>> [percent(r) for r in (8 / 144, 16 / 144, 36 / 144, 1.0)]
+    ['5.6', '11', '25', '100']
+    """
+    return f"{100 * ratio:.1f}" if 100 * ratio < 9.95 else f"{100 * ratio:.0f}"
+
+
+def points(value: float, *, sign: bool = False) -> str:
+    """A share, or a difference of shares, in percentage points; the minus is a minus.
+
+    Examples
+    --------
+    >>> points(0.5234), points(-0.031, sign=True), points(0.0, sign=True), points(-0.0001)
+    ('52.3', '−3.1', '0.0', '0.0')
+    """
+    text = f"{100 * value:+.1f}" if sign else f"{100 * value:.1f}"
+    if float(text) == 0:
+        return "0.0"
+    return text.replace("-", "−")
+
+
+def interval(low: float, high: float, *, sign: bool = False) -> str:
+    """Ends of an interval in percentage points.
+
+    Examples
+    --------
+    >>> interval(0.01, 0.05, sign=True), interval(0.4, 0.5)
+    ('[+1.0, +5.0]', '[40.0, 50.0]')
+    """
+    return f"[{points(low, sign=sign)}, {points(high, sign=sign)}]"
+
+
+def question_label(question_type: str) -> str:
+    """A question type in words.
+
+    Examples
+    --------
+    >>> question_label("multiple_choice")
+    'multiple choice'
+    """
+    return question_type.replace("_", " ")
+
+
+def question_types(present: object) -> list[str]:
+    """The types among `present`, open-ended first, in the order of the model's own list.
+
+    Examples
+    --------
+    >>> question_types({"existence", "digit", "color"})
+    ['color', 'digit', 'existence']
+    """
+    known = set(present)  # type: ignore[call-overload]
+    return [t for t in (*OPEN_TYPES, *CLOSED_TYPES) if t in known]

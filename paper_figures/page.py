@@ -1,0 +1,152 @@
+"""index.html: what was measured, what the paper says, and where every number comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+
+from . import tables
+from .claims import RULE
+from .results import Results
+
+if TYPE_CHECKING:
+    from .render import Rendered
+
+TITLE = "MI-Pruner and its peers, measured"
+HEADLINE = "accuracy_budget"
+
+
+def html(rendered: Sequence[Rendered], results: Results, *, folder: str) -> str:
+    """The page.
+
+    Parameters
+    ----------
+    rendered : all figures, drawn or missing
+    results : for the options and the provenance of the run
+    folder : where the figures are, seen from the page
+    """
+    drawn = [figure for figure in rendered if figure.is_drawn]
+    missing = [figure for figure in rendered if not figure.is_drawn]
+    parts = [
+        _glance(drawn),
+        *(_figure(figure, folder) for figure in drawn),
+        _missing(missing),
+        _method(folder),
+        _provenance(results),
+    ]
+    template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=escape(TITLE),
+        subtitle=_subtitle(results),
+        contents=_contents(drawn, has_missing=bool(missing)),
+        body="\n".join(part for part in parts if part),
+    )
+
+
+def _subtitle(results: Results) -> str:
+    run, origin = results.run.get("run", {}), results.run.get("provenance", {})
+    table = results.table
+    words = [
+        f"{table['sample_id'].nunique():,} questions about {table['image_id'].nunique():,} scenes"
+    ]
+    if run.get("model"):
+        words.append(f"model {run['model']}, split {run.get('split', 'unknown')}")
+    if run.get("quick"):
+        words.append("quick run: fewer questions and settings, wider intervals")
+    if origin.get("created"):
+        words.append(str(origin["created"])[:10])
+    return escape(" · ".join(words))
+
+
+def _contents(drawn: Iterable[Rendered], *, has_missing: bool) -> str:
+    entries = [(figure.spec.name, figure.spec.title) for figure in drawn]
+    entries += [("missing", "Not drawn")] if has_missing else []
+    entries += [("method", "How to read it"), ("provenance", "Provenance")]
+    return "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title in entries)
+
+
+def _glance(drawn: Sequence[Rendered]) -> str:
+    """The headline table and the claims in short."""
+    parts = []
+    for figure in drawn:
+        if figure.spec.name == HEADLINE and figure.table is not None:
+            parts.append(tables.headline(figure.table))
+    named = [(figure.spec.name, figure.comparisons) for figure in drawn if figure.comparisons]
+    if named:
+        parts.append("<h3>What the paper says, what we measured</h3>" + tables.overview(named))
+    return _section("glance", "At a glance", *parts) if parts else ""
+
+
+def _figure(figure: Rendered, folder: str) -> str:
+    spec = figure.spec
+    stem = f"{folder}/{spec.name}"
+    assert figure.table is not None  # it was drawn
+    return _section(
+        spec.name,
+        spec.title,
+        f'<p class="small soft">Beside {escape(spec.source)} of the paper · '
+        f'<a href="{stem}.pdf">PDF</a> · <a href="{stem}.png">PNG</a> · '
+        f'<a href="{stem}.csv">CSV</a><span class="hint">Swipe the figure sideways, or tap it '
+        "for the whole of it.</span></p>",
+        f'<figure><a class="picture" href="{stem}.png"><img src="{stem}.png" loading="lazy" '
+        f'alt="{escape(spec.title)}: the numbers are in {stem}.csv"></a>'
+        f"<figcaption><p>{escape(spec.caption(figure.table))}</p></figcaption></figure>",
+        f'<p class="small soft">{escape(spec.printed)}</p>',
+        tables.comparisons(figure.comparisons),
+    )
+
+
+def _missing(missing: Sequence[Rendered]) -> str:
+    if not missing:
+        return ""
+    items = "".join(
+        f"<li><strong>{escape(figure.spec.title)}</strong> ({escape(figure.spec.source)}): "
+        f"{escape(figure.reason)}</li>"
+        for figure in missing
+    )
+    return _section("missing", "Not drawn", f"<ul>{items}</ul>")
+
+
+def _method(folder: str) -> str:
+    text = (
+        "Accuracy is the share of questions whose one-word answer is the true word. The unit of "
+        "resampling is the scene, as questions about one scene are not independent. Random is "
+        "averaged over its draws. Open-ended questions ask for a color, digit, relation, background "
+        "or number; closed-form ones for yes or no, or one of the options in the prompt. The paper "
+        "and this run share the method, not the model or the questions: shapes can be compared, "
+        "heights cannot."
+    )
+    return _section(
+        "method",
+        "How to read it",
+        f"<p>{escape(text)}</p><p>{escape(RULE)}</p>"
+        f'<p class="small">All comparisons: <a href="{folder}/comparisons.csv">CSV</a>.</p>',
+    )
+
+
+def _provenance(results: Results) -> str:
+    fields = _flat(results.run)
+    if not fields:
+        return _section("provenance", "Provenance", "<p>This run left no run.json.</p>")
+    rows = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in fields)
+    return _section("provenance", "Provenance", f"<dl>{rows}</dl>")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested mappings as dotted names; what is None is left out."""
+    found: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            found.append((f"{prefix}{key}", text))
+    return found
+
+
+def _section(name: str, title: str, *parts: str) -> str:
+    return f'<section id="{name}"><h2>{escape(title)}</h2>{"".join(parts)}</section>'

@@ -1,0 +1,146 @@
+"""What a run left on disk: read once, checked, and handed to every figure."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mitheory.bundle import Bundle
+from mitheory.errors import MissingInputError, ParameterError
+
+from .labels import FORM_OF, series
+
+COLUMNS = (
+    "setting", "family", "method", "budget", "ratio", "relevance_weight", "temperature",
+    "aggregation", "conditional", "word_aggregation", "draw", "sample_id", "image_id",
+    "question_type", "negative", "answer", "prediction", "correct",
+)  # fmt: skip
+KEPT_COLUMNS = ("setting", "sample_id", "budget", "kept")
+KEY = ["family", "setting", "draw", "budget", "sample_id"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is needed to draw one question: its words and its image."""
+
+    question: str
+    image: NDArray[np.uint8]  # (H, W, 3)
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a run.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per setting, budget and sample: `COLUMNS`, and the derived ``series`` and ``form``.
+    kept : DataFrame or None
+        Kept sets of the samples that are drawn: `KEPT_COLUMNS`.
+    scenes : mapping from sample_id to Scene
+    run : mapping
+        Options and provenance, as the run wrote them.
+
+    Raises
+    ------
+    MissingInputError
+        If a column is missing.
+    ParameterError
+        If a row stands twice, or a question type is unknown.
+    """
+
+    table: pd.DataFrame
+    kept: pd.DataFrame | None = None
+    scenes: Mapping[str, Scene] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", prepared(self.table))
+        if self.kept is not None:
+            _check_columns("kept", self.kept, KEPT_COLUMNS)
+
+    def family(self, name: str) -> pd.DataFrame:
+        """Rows of a family.
+
+        Raises
+        ------
+        MissingInputError
+            If the run holds none.
+        """
+        rows = self.table[self.table["family"] == name]
+        if rows.empty:
+            known = sorted(self.table["family"].unique())
+            raise MissingInputError(f"no rows of family {name!r}; this run holds {known}")
+        return rows
+
+    def full(self) -> pd.DataFrame:
+        """Rows of the model with all tokens; may be empty."""
+        return self.table[self.table["method"] == "full"]
+
+
+def prepared(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, checked, with the derived columns ``series`` and ``form``."""
+    _check_columns("results", table, COLUMNS)
+    if twice := int(table.duplicated(KEY).sum()):
+        raise ParameterError(f"results must hold each of {KEY} once; {twice} rows stand twice")
+    if unknown := sorted(set(table["question_type"]) - set(FORM_OF)):
+        raise ParameterError(f"results.question_type must be one of {list(FORM_OF)}; got {unknown}")
+    pairs = zip(table["method"], table["word_aggregation"], strict=True)
+    return table.assign(
+        relevance_weight=pd.to_numeric(table["relevance_weight"]),  # None and floats mix in columns
+        temperature=pd.to_numeric(table["temperature"]),
+        series=[series(method, words) for method, words in pairs],
+        form=table["question_type"].map(FORM_OF),
+    )
+
+
+def _check_columns(name: str, table: pd.DataFrame, needed: tuple[str, ...]) -> None:
+    if missing := [column for column in needed if column not in table.columns]:
+        raise MissingInputError(f"{name} must have the columns {missing}")
+
+
+def load(folder: str | os.PathLike[str]) -> Results:
+    """Read a run: results.parquet, and kept.parquet, run.json and bundle/ where they exist.
+
+    Raises
+    ------
+    MissingInputError
+        If there is no results.parquet, or a column is missing.
+    """
+    folder = Path(folder)
+    if not (folder / "results.parquet").is_file():
+        raise MissingInputError(f"{folder} must hold results.parquet; run `mitheory reproduce`")
+    kept = None
+    if (folder / "kept.parquet").is_file():
+        kept = pd.read_parquet(folder / "kept.parquet")
+    run = folder / "run.json"
+    return Results(
+        table=pd.read_parquet(folder / "results.parquet"),
+        kept=kept,
+        scenes={} if kept is None else _scenes(folder / "bundle", kept),
+        run=json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {},
+    )
+
+
+def _scenes(path: Path, kept: pd.DataFrame) -> dict[str, Scene]:
+    """Images of the drawn samples; those stored without an image are left out."""
+    if not path.exists():
+        return {}
+    scenes = {}
+    with Bundle.open(path) as bundle:
+        for sample in bundle.select(sorted(set(kept["sample_id"]))):
+            if sample.image is not None and sample.grid is not None:
+                rows, columns = sample.grid[:2]
+                scenes[sample.sample_id] = Scene(
+                    sample.question, sample.image.numpy().copy(), (rows, columns)
+                )
+    return scenes

@@ -1,0 +1,130 @@
+"""How everything looks: one theme, one color and marker per method, sizes of a two-column paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.figure import Figure
+
+COLUMN, PAGE = 3.35, 6.9  # inches: one column, both columns
+DPI = 220
+GRAY = "#6b6b6b"
+
+
+@dataclass(frozen=True)
+class Look:
+    """Color, marker and line of one curve."""
+
+    color: str
+    marker: str
+    line: str = "-"
+    width: float = 1.2
+
+    @property
+    def size(self) -> float:
+        """Of the marker: thin shapes are drawn larger."""
+        return {"*": 7.0, "P": 5.4, "X": 5.4}.get(self.marker, 4.2)
+
+
+# Colors of Okabe & Ito and of Tol, told apart by readers with any color vision; markers and lines
+# differ too, so that the figures survive a black-and-white printer.
+METHODS: Mapping[str, Look] = {
+    "full": Look("#000000", "", "--", 0.9),
+    "oracle": Look("#000000", "*", "-", 1.0),
+    "mi_pruner": Look("#0072B2", "o", "-", 1.9),
+    "mi_attention": Look("#56B4E9", "s", "-", 1.5),
+    "similarity:max": Look("#D55E00", "^", "--"),
+    "similarity:mean": Look("#E69F00", "v", "--"),
+    "similarity": Look("#D55E00", "^", "--"),
+    "centered_similarity": Look("#CC79A7", "D", "--"),
+    "cdpruner": Look("#117733", "P", "-."),
+    "divprune": Look("#44AA99", "X", "-."),
+    "attention": Look("#882255", "<", ":", 1.4),
+    "cls_attention": Look("#999933", ">", ":", 1.4),
+    "random": Look("#777777", "p", ":", 1.4),
+}
+_SPARE = ("#332288", "#661100", "#6699CC", "#AA4499")
+AGGREGATIONS: Mapping[str, Look] = {
+    "max": Look("#0072B2", "o", "-", 1.9),
+    "kl": Look("#D55E00", "s", "--"),
+    "joint": Look("#CC79A7", "D", "-."),
+    "mean": Look("#E69F00", "v", ":", 1.5),
+    "lse": Look("#117733", "P", "-."),
+}
+CONDITIONALS: Mapping[str, Look] = {
+    "softmax": Look("#0072B2", "o", "-", 1.9),
+    "minmax": Look("#D55E00", "s", "--"),
+}
+NEGATIVES: Mapping[str, Look] = {
+    "random": Look("#0072B2", "o"),
+    "popular": Look("#E69F00", "s"),
+    "adversarial": Look("#882255", "^"),
+}
+
+
+def look(key: str, table: Mapping[str, Look] = METHODS) -> Look:
+    """The look of a key; unknown ones get a spare color that depends on the name alone.
+
+    Examples
+    --------
+    >>> look("mi_pruner").color, look("new_idea") == look("new_idea")
+    ('#0072B2', True)
+    """
+    if key in table:
+        return table[key]
+    return Look(_SPARE[sum(key.encode()) % len(_SPARE)], "h", "-.")
+
+
+def budget_looks(budgets: list[int]) -> dict[int, Look]:
+    """Looks of budgets, dark for many tokens."""
+    markers = "osD^vP<>"
+    shades = mpl.colormaps["viridis"]
+    ordered = sorted(budgets, reverse=True)
+    step = 0.75 / max(1, len(ordered) - 1)
+    return {
+        budget: Look(mpl.colors.to_hex(shades(i * step)), markers[i % len(markers)], "-", 1.3)
+        for i, budget in enumerate(ordered)
+    }
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """The look of everything drawn inside; the global state is as before afterwards."""
+    ours = {
+        "font.family": "DejaVu Sans",
+        "font.size": 7.5,
+        "axes.titlesize": 8,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.labelsize": 7.5,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "legend.fontsize": 7,
+        "legend.frameon": False,
+        "legend.handlelength": 2.6,
+        "axes.linewidth": 0.7,
+        "axes.edgecolor": "#444444",
+        "grid.color": "#e3e3e3",
+        "grid.linewidth": 0.6,
+        "lines.markersize": 4.2,
+        "xtick.bottom": True,
+        "xtick.major.size": 2.5,
+        "xtick.major.width": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "pdf.fonttype": 42,  # text stays text
+        "svg.fonttype": "none",
+        "figure.dpi": 100,
+        "savefig.dpi": DPI,
+    }
+    with mpl.rc_context({**sns.axes_style("whitegrid"), **ours}):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure that no global registry knows, so that none is left open."""
+    return Figure(figsize=(width, height), layout="constrained")
