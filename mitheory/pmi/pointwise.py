@@ -34,6 +34,7 @@ def log_marginal(log_cond: Tensor, log_prior: Tensor) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> log_cond = torch.tensor([[0.5, 0.5], [1.0, 0.0]]).log()
     >>> log_marginal(log_cond, torch.tensor([0.5, 0.5]).log()).exp()
     tensor([0.7500, 0.2500])
