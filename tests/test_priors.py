@@ -5,13 +5,27 @@ from __future__ import annotations
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import embeddings, pairs
 from torch import Tensor
 
 from mitheory.distributions import joint_softmax, similarity, sinkhorn, softmax
-from mitheory.errors import DistributionError, MissingInputError, ShapeError, UnknownNameError
+from mitheory.errors import (
+    DistributionError,
+    DTypeError,
+    MissingInputError,
+    ShapeError,
+    UnknownNameError,
+)
 from mitheory.pmi import log_marginal, pmi
-from mitheory.priors import PRIORS, PriorContext, empirical, resolve_prior, stationary
+from mitheory.priors import (
+    PRIORS,
+    PriorContext,
+    count_positions,
+    empirical,
+    resolve_prior,
+    stationary,
+)
 
 
 def context(visual: Tensor, text: Tensor, grid: tuple[int, ...]) -> PriorContext:
@@ -118,10 +132,57 @@ def test_energy_is_the_row_marginal_of_the_joint(pair: tuple[Tensor, Tensor]) ->
 
 def test_empirical_by_hand() -> None:
     """Counts (3, 0) with one added to each: 4/5 and 1/5; without smoothing 1 and 0."""
-    torch.testing.assert_close(empirical(torch.tensor([3.0, 0.0])).exp(), torch.tensor([0.8, 0.2]))
-    assert empirical(torch.tensor([3.0, 0.0]), smoothing=0.0).tolist() == [0.0, -torch.inf]
-    with pytest.raises(DistributionError, match="not all zero"):
-        empirical(torch.zeros(2), smoothing=0.0)
+    torch.testing.assert_close(empirical(torch.tensor([3.0, 0.0])), torch.tensor([0.8, 0.2]))
+    assert empirical(torch.tensor([3.0, 0.0]), smoothing=0.0).tolist() == [1.0, 0.0]
+    for counts in (torch.zeros(2), torch.tensor([2.0, -1.0]), torch.tensor([torch.nan, 1.0])):
+        with pytest.raises(DistributionError, match="counts"):
+            empirical(counts, smoothing=0.0)
+
+
+@given(st.lists(st.integers(0, 5), max_size=30))
+def test_empirical_counts_positions(positions: list[int]) -> None:
+    """Laplace's rule from raster indices, and usable as an explicit prior."""
+    counts = count_positions(torch.tensor(positions, dtype=torch.int64), 6)
+    slow = [(positions.count(i) + 1) / (len(positions) + 6) for i in range(6)]
+    prior = empirical(counts)
+    torch.testing.assert_close(prior, torch.tensor(slow, dtype=torch.float64))
+    resolved = resolve_prior(prior, PriorContext(6, dtype=torch.float64))
+    torch.testing.assert_close(resolved.exp(), prior)
+
+
+def test_positions_are_checked() -> None:
+    """Whole numbers within the picture, in one axis."""
+    with pytest.raises(DTypeError, match="float"):
+        count_positions(torch.tensor([1.0]), 4)
+    for bad in (torch.tensor([4]), torch.tensor([-1]), torch.tensor([[0, 1]])):
+        with pytest.raises(ShapeError, match=r"0 \.\. 3"):
+            count_positions(bad, 4)
+
+
+def test_an_explicit_prior_counts_only_real_tokens() -> None:
+    """What stands in padding is no probability; what is missing from real tokens is an error."""
+    mask = torch.tensor([True, True, False])
+    prior = torch.tensor([0.25, 0.75, torch.nan])
+    resolved = resolve_prior(prior, PriorContext(3, visual_mask=mask))
+    torch.testing.assert_close(resolved.exp(), torch.tensor([0.25, 0.75, 0.0]))
+    with pytest.raises(DistributionError, match=r"off by 0\.5"):
+        resolve_prior(torch.tensor([0.25, 0.25, 0.5]), PriorContext(3, visual_mask=mask))
+
+
+def test_a_kernel_without_neighbors_has_no_stationary_prior() -> None:
+    """0/0 of a single token without self-loop is an error, not NaN."""
+    with pytest.raises(DistributionError, match="log_degree"):
+        stationary(PriorContext(1, log_degree=torch.tensor([-torch.inf])))
+
+
+@given(embeddings(rows=(2, 5)))
+def test_line_8_agrees_only_if_doubly_stochastic(visual: Tensor) -> None:
+    """Eq. (50) over line 8's uniform p(v_j) is the column sum of P: equal iff it is 1."""
+    n = len(visual)
+    uniform = torch.full((n,), 1 / n, dtype=torch.float64).log()
+    log_p = softmax(similarity(visual, visual, temperature=0.5))
+    gap = log_marginal(log_p, uniform) - uniform
+    torch.testing.assert_close(gap.exp(), log_p.exp().sum(0))
 
 
 def test_bad_priors_are_named() -> None:
@@ -144,3 +205,5 @@ def test_bad_priors_are_named() -> None:
             resolve_prior(name, plain)
     with pytest.raises(ShapeError, match="n_v = 4"):
         resolve_prior("center_biased", PriorContext(4, grid=(3, 3)))
+    with pytest.raises(ShapeError, match=r"rows, cols"):
+        resolve_prior("center_biased", PriorContext(4, grid=(4,)))
