@@ -312,7 +312,7 @@ def _masks(
 
 
 def _seeds(seed: int | Sequence[int], size: int) -> list[int]:
-    seeds = [seed] * size if isinstance(seed, int) else list(seed)
+    seeds = list(seed) if isinstance(seed, Sequence) else [seed] * size
     if any(isinstance(s, bool) or not isinstance(s, int) for s in seeds):
         raise DTypeError(f"seed: expected an int, or one per sample, got {seed!r}")
     if len(seeds) != size:

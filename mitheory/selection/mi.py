@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..aggregation import resolve_aggregation
 from ..checks import check_relevance_weight, check_temperature, lookup
+from ..errors import ParameterError
 from ..pmi import SELF_CONDITIONALS, SelfPMI, cross_pmi, self_pmi
 from ..scores import REDUNDANCIES, weighted_score
 from .engine import WHOLE, Picks, at, first_best, mark, rounding_slack, top_picks
@@ -55,6 +56,8 @@ def mi_problem(
     check_relevance_weight(relevance_weight)
     lookup(redundancy_aggregation, REDUNDANCIES, "redundancy aggregation")
     aggregate = resolve_aggregation(aggregation)
+    if isinstance(empty_redundancy, bool) or not isinstance(empty_redundancy, int | float):
+        raise ParameterError(f"empty_redundancy: expected a number, got {empty_redundancy!r}")
     warmth = temperature if self_temperature is None else self_temperature
     check_temperature(warmth, "self_temperature")
     if self_conditional is None:
