@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for figure in rendered:
-        print(f"{figure.spec.name}: {figure.reason and 'missing: ' + figure.reason or 'drawn'}")
+        state = "drawn" if figure.is_drawn else f"missing: {figure.reason}"
+        print(f"{figure.spec.name}: {state}")
     return 0
 
 

@@ -42,8 +42,9 @@ def data(results: Results) -> pd.DataFrame:
         raise MissingInputError("family 'method' holds no pruning method, only all tokens")
     table = accuracy(rows, ["series", "budget", "ratio"])
     table["label"] = [labels.series_label(key) for key in table["series"]]
-    order = [(labels.series_rank(s), -b) for s, b in zip(table.series, table.budget, strict=True)]
-    table = table.assign(order=order).sort_values("order", kind="stable")
+    keys = sorted(set(table["series"]), key=labels.series_rank)
+    rank = table["series"].map({key: i for i, key in enumerate(keys)})
+    table = table.assign(rank=rank).sort_values(["rank", "budget"], ascending=[True, False])
     return table[COLUMNS].reset_index(drop=True)
 
 
@@ -112,8 +113,8 @@ def caption(table: pd.DataFrame) -> str:
     """The setting, and the ends of the scale in numbers."""
     parts = [
         f"Accuracy on {int(table['questions'].iloc[0]):,} questions about "
-        f"{int(table['scenes'].iloc[0]):,} held-out scenes against the share of visual tokens kept; "
-        f"bars are the {STATED}."
+        f"{int(table['scenes'].iloc[0]):,} held-out scenes against the share of visual tokens "
+        f"kept; bars are {STATED}."
     ]
     full = panels.first_row(table[table["series"] == "full"])
     if full is not None:

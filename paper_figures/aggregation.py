@@ -108,11 +108,11 @@ def caption(table: pd.DataFrame) -> str:
     gaps = table[table["quantity"] == "difference"]
     text = (
         "MI-Pruner with the relevance and the redundancy aggregated in different ways, all else as "
-        f"in the paper. Bars are the {STATED}; differences are paired question by question."
+        f"in the paper. Bars are {STATED}; differences are paired question by question."
     )
     if gaps.empty:
         return text
-    widest = gaps.loc[gaps["estimate"].abs().idxmax()]
+    widest = gaps.iloc[int(gaps["estimate"].abs().to_numpy().argmax())]
     return (
         f"{text} Largest difference to max: {widest['aggregation']}, "
         f"{labels.points(widest['estimate'], sign=True)} "

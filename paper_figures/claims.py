@@ -14,10 +14,10 @@ from .intervals import difference
 from .results import Results
 
 RULE = (
-    "A comparison is the paired difference of what the paper favors minus what it is compared with, "
-    "on the same questions, with a 95% cluster-bootstrap interval over scenes. Interval above zero: "
-    "agrees. Interval below zero: contradicts. Otherwise: not settled, which is no evidence that "
-    "the two are equal. Intervals are not adjusted for the number of comparisons."
+    "A comparison is the paired difference of what the paper favors minus what it is compared "
+    "with, on the same questions, with a 95% cluster-bootstrap interval over scenes. Interval "
+    "above zero: agrees. Interval below zero: contradicts. Otherwise: not settled, which is no "
+    "evidence that the two are equal. Intervals are not adjusted for the number of comparisons."
 )
 VERDICTS = ("agrees", "contradicts", "not settled")
 

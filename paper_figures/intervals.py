@@ -15,7 +15,7 @@ from mitheory.errors import ParameterError
 from mitheory.statistics import Interval, cluster_bootstrap_table, paired_difference
 
 SEED = 0
-STATED = "95% cluster bootstrap over scenes"
+STATED = "95% intervals (cluster bootstrap over scenes)"
 
 
 def accuracy(

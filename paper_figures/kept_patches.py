@@ -38,7 +38,9 @@ def data(results: Results) -> pd.DataFrame:
     if kept.empty:
         raise MissingInputError("the bundle beside the results holds no image of a kept sample")
     kept = kept[kept["budget"] == kept["budget"].min()]
-    kept = kept.drop_duplicates(["setting", "sample_id"])[["setting", "sample_id", "budget", "kept"]]
+    kept = kept.drop_duplicates(["setting", "sample_id"])[
+        ["setting", "sample_id", "budget", "kept"]
+    ]
     rows = results.family("method")
     rows = rows[rows["method"] != "full"].drop_duplicates(["setting", "budget", "sample_id"])
     table = kept.merge(rows, on=["setting", "sample_id", "budget"], how="inner")
@@ -140,8 +142,9 @@ def _answer(ax: Axes, answer: str, correct: bool) -> None:
     mark = "✓" if correct else "✗"
     ax.set_anchor("W")  # the answer stands in what is left of the cell
     ax.text(
-        1.07, 0.5, "\n".join([mark, *textwrap.wrap(answer, 9)]), transform=ax.transAxes, va="center",
-        color=RIGHT if correct else WRONG, fontsize=6.8, fontweight="bold", in_layout=False,
+        1.07, 0.5, "\n".join([mark, *textwrap.wrap(answer, 9)]),
+        transform=ax.transAxes, va="center", color=RIGHT if correct else WRONG, fontsize=6.8,
+        fontweight="bold", in_layout=False,
     )  # fmt: skip
 
 

@@ -97,9 +97,13 @@ def points(value: float, *, sign: bool = False) -> str:
     --------
     >>> points(0.5234), points(-0.031, sign=True), points(0.0, sign=True), points(-0.0001)
     ('52.3', '−3.1', '0.0', '0.0')
+    >>> points(0.0004, sign=True)  # a difference keeps its sign, which decides the verdict
+    '+0.04'
     """
     text = f"{100 * value:+.1f}" if sign else f"{100 * value:.1f}"
-    if float(text) == 0:
+    if sign and value and float(text) == 0:
+        text = f"{100 * value:+.2f}"
+    elif float(text) == 0:
         return "0.0"
     return text.replace("-", "−")
 

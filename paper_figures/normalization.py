@@ -33,7 +33,9 @@ def data(results: Results) -> pd.DataFrame:
     table = accuracy_within(
         pd.concat([rows, full], ignore_index=True), "form", ["conditional", "budget", "ratio"]
     )
-    return table.sort_values(["form", "conditional", "budget"], ignore_index=True)
+    return table.sort_values(
+        ["form", "conditional", "budget"], ascending=False, ignore_index=True
+    )  # open-ended first
 
 
 def printed_table() -> pd.DataFrame:
@@ -60,13 +62,14 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
         axes[row, 1].set_title(
             f"{'bd'[row]}  Printed: {reference.MODEL_LABEL}, {BENCHMARKS[form]} (Tab. 6)"
         )
-    handles = [
-        panels.handle(style.look(n, style.CONDITIONALS), labels.CONDITIONALS.get(n, n))
-        for n in names
-    ]
+    handles = [panels.handle(style.look(n, style.CONDITIONALS), _label(n)) for n in names]
     handles.append(panels.handle(style.look("full"), labels.METHODS["full"]))
     panels.legend_below(figure, handles, columns=4)
     return figure
+
+
+def _label(name: str) -> str:
+    return labels.CONDITIONALS.get(name, name)
 
 
 def _ours(ax: Axes, table: pd.DataFrame, names: list[str]) -> None:
@@ -96,13 +99,13 @@ def caption(table: pd.DataFrame) -> str:
     least = table[table["conditional"] != "full"]
     least = least[least["budget"] == least["budget"].min()]
     cells = [
-        f"{row['conditional']} on {labels.FORM_LABELS[row['form']]} questions "
+        f"{_label(row['conditional'])} on {labels.FORM_LABELS[row['form']]} questions "
         f"{labels.points(row['estimate'])}% {labels.interval(row['low'], row['high'])}"
         for _, row in least.iterrows()
     ]
     return (
         "Accuracy of MI-Pruner with the softmax conditional and with two-stage MinMax, which does "
-        f"not depend on τ. Bars are the {STATED}. At {int(least['budget'].iloc[0])} tokens: "
+        f"not depend on τ. Bars are {STATED}. At {int(least['budget'].iloc[0])} tokens: "
         f"{'; '.join(cells)}."
     )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-
 from . import tables
 from .claims import RULE
 from .results import Results
@@ -115,10 +114,10 @@ def _method(folder: str) -> str:
     text = (
         "Accuracy is the share of questions whose one-word answer is the true word. The unit of "
         "resampling is the scene, as questions about one scene are not independent. Random is "
-        "averaged over its draws. Open-ended questions ask for a color, digit, relation, background "
-        "or number; closed-form ones for yes or no, or one of the options in the prompt. The paper "
-        "and this run share the method, not the model or the questions: shapes can be compared, "
-        "heights cannot."
+        "averaged over its draws. Open-ended questions ask for a color, digit, relation, "
+        "background or number; closed-form ones for yes or no, or one of the options in the "
+        "prompt. The paper and this run share the method, not the model or the questions: shapes "
+        "can be compared, heights cannot."
     )
     return _section(
         "method",

@@ -29,11 +29,11 @@ def curve(
     )  # fmt: skip
 
 
-def paper_curve(ax: Axes, x: Sequence[float], y: Sequence[float], look: Look) -> None:
-    """Printed numbers, shares of one hundred: open markers, and no intervals, as none are printed."""
+def paper_curve(ax: Axes, x: Iterable[float], y: Iterable[float], look: Look) -> None:
+    """Printed numbers, in per cent: open markers, and no intervals, as none are printed."""
     ax.plot(
-        x, y, color=look.color, marker=look.marker, linestyle=look.line, linewidth=look.width,
-        markerfacecolor="white", markeredgewidth=1.0, zorder=3,
+        list(x), list(y), color=look.color, marker=look.marker, linestyle=look.line,
+        linewidth=look.width, markerfacecolor="white", markeredgewidth=1.0, zorder=3,
     )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def share_axis(ax: Axes, ratios: Iterable[float], label: str = "visual tokens ke
     ax.set_xlabel(label)
 
 
-def annotate(ax: Axes, x: Sequence[float], y: Sequence[float], *, above: bool) -> None:
+def annotate(ax: Axes, x: Iterable[float], y: Iterable[float], *, above: bool) -> None:
     """The printed numbers themselves, over or under their points."""
     for where, value in zip(x, y, strict=True):
         ax.annotate(
@@ -106,6 +106,11 @@ def legend_below(figure: Figure, handles: Sequence[Line2D], *, columns: int) -> 
 def note_above(figure: Figure, text: str) -> None:
     """A line in small gray letters over all panels."""
     figure.suptitle(text, fontsize=6.8, color=GRAY, x=0.01, ha="left", fontweight="normal")
+
+
+def highest(rows: pd.DataFrame) -> pd.Series:
+    """The row of the highest estimate; the first of equals."""
+    return rows.iloc[int(rows["estimate"].to_numpy().argmax())]
 
 
 def first_row(table: pd.DataFrame) -> pd.Series | None:

@@ -39,8 +39,8 @@ def data(results: Results) -> pd.DataFrame:
     """
     rows = results.family("method")
     rows = rows[rows["question_type"] == "existence"]
-    if rows.empty:
-        raise MissingInputError("family 'method' holds no question of type 'existence'")
+    if not (rows["method"] != "full").any():
+        raise MissingInputError("family 'method' holds no pruned question of type 'existence'")
     if other := sorted(set(rows["answer"]) - {"yes", "no"}):
         raise ParameterError(f"existence questions are answered yes or no; got {other}")
     found = []
@@ -91,12 +91,12 @@ def shown_budget(table: pd.DataFrame) -> int:
     """The pruned budget whose share is nearest, in ratio, to the printed 64 of 576."""
     pruned = table.loc[table["series"] != "full", ["budget", "ratio"]]
     rows = (pruned if len(pruned) else table[["budget", "ratio"]]).drop_duplicates()
-    distance = (rows["ratio"] / PRINTED_RATIO).apply(np.log).abs()
-    return int(rows.loc[distance.idxmin(), "budget"])
+    distance = np.abs(np.log(rows["ratio"].to_numpy(float) / PRINTED_RATIO))
+    return int(rows["budget"].to_numpy()[distance.argmin()])
 
 
 def printed_table() -> pd.DataFrame:
-    """Tab. 10 at 64 of 576 tokens: columns ``series``, ``negative``, ``metric``, ``value`` in [0, 1]."""
+    """Tab. 10 at 64 of 576 tokens: ``series``, ``negative``, ``metric``, ``value`` in [0, 1]."""
     rows = reference.printed(10)
     rows = rows[(rows["tokens"] == 64) | (rows["method"] == "Full")]
     parts = rows["metric"].str.extract(r"POPE_(?P<negative>\w+?)_(?P<metric>acc|f1|yes)$")
@@ -158,7 +158,7 @@ def caption(table: pd.DataFrame) -> str:
     text = (
         "Yes/no questions about a thing that is there or not; absent things are chosen at random, "
         "among popular ones, or adversarially (sharing digit or color with what is there). Each "
-        f"kind is weighted one to one against present things. Bars are the {STATED}."
+        f"kind is weighted one to one against present things. Bars are {STATED}."
     )
     rows = table[(table["metric"] == "yes") & (table["negative"] == "adversarial")]
     for key, tokens in (("full", None), ("mi_pruner", budget)):

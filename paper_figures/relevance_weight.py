@@ -84,7 +84,7 @@ def _panel(ax: Axes, table: pd.DataFrame, name: str, looks: Mapping[int, style.L
     for i, (budget, look) in enumerate(looks.items()):
         rows = table[table["budget"] == budget].sort_values("relevance_weight")
         shift = 0.012 * (i - (len(looks) - 1) / 2)
-        panels.curve(ax, rows["relevance_weight"] + shift, rows, look)
+        panels.curve(ax, [lam + shift for lam in rows["relevance_weight"]], rows, look)
     whole = name in labels.FORM_LABELS
     ax.axvline(PAPER[table["form"].iloc[0]], color=style.GRAY, linestyle=":", linewidth=1, zorder=1)
     text = f"all {labels.FORM_LABELS[name]}" if whole else labels.question_label(name)
@@ -97,12 +97,12 @@ def caption(table: pd.DataFrame) -> str:
     """The best λ of each form at each budget."""
     text = (
         "Accuracy of MI-Pruner over λ, the weight of relevance to the prompt against redundancy "
-        f"among the kept tokens. Bars are the {STATED}; the vertical axes differ."
+        f"among the kept tokens. Bars are {STATED}; the vertical axes differ."
     )
     best = []
     for (panel, budget), rows in table.groupby(["panel", "budget"], sort=False):
         if panel in labels.FORM_LABELS:
-            top = rows.loc[rows["estimate"].idxmax()]
+            top = panels.highest(rows)
             best.append(
                 f"{labels.FORM_LABELS[str(panel)]}, {budget} tokens: "
                 f"λ = {top['relevance_weight']:g} ({labels.points(top['estimate'])}%)"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mitheory.errors import MissingInputError
+from mitheory.errors import MitheoryError
 from mitheory.io import atomic_write_csv, atomic_write_text, remove, replacing
 
 from . import claims, page
@@ -90,11 +90,11 @@ def render_all(
 
 
 def render(spec: FigureSpec, results: Results, folder: Path) -> Rendered:
-    """Draw one figure; a missing input is a result with its reason, any other error is raised."""
+    """Draw one figure; what refuses its input is a result with the reason, a bug is raised."""
     try:
         table = spec.data(results)
         comparisons = tuple(spec.claims(results))
-    except MissingInputError as error:
+    except MitheoryError as error:
         for kind in ("png", "pdf", "csv"):  # of an earlier run: no longer true
             remove(folder / f"{spec.name}.{kind}")
         return Rendered(spec, reason=str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import matplotlib as mpl
 import seaborn as sns
@@ -15,13 +16,16 @@ DPI = 220
 GRAY = "#6b6b6b"
 
 
+Line = Literal["-", "--", "-.", ":", ""]
+
+
 @dataclass(frozen=True)
 class Look:
     """Color, marker and line of one curve."""
 
     color: str
     marker: str
-    line: str = "-"
+    line: Line = "-"
     width: float = 1.2
 
     @property
@@ -94,7 +98,7 @@ def budget_looks(budgets: list[int]) -> dict[int, Look]:
 @contextmanager
 def theme() -> Iterator[None]:
     """The look of everything drawn inside; the global state is as before afterwards."""
-    ours = {
+    ours: dict[str, Any] = {
         "font.family": "DejaVu Sans",
         "font.size": 7.5,
         "axes.titlesize": 8,
@@ -121,7 +125,8 @@ def theme() -> Iterator[None]:
         "figure.dpi": 100,
         "savefig.dpi": DPI,
     }
-    with mpl.rc_context({**sns.axes_style("whitegrid"), **ours}):
+    parameters: Any = {**sns.axes_style("whitegrid"), **ours}
+    with mpl.rc_context(parameters):
         yield
 
 

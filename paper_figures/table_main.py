@@ -74,11 +74,13 @@ def _block(ax: Axes, block: pd.DataFrame, columns: list[str]) -> None:
             if (key, column) not in cells.index:
                 continue
             cell = cells.loc[(key, column)]
-            color = shades(0.5 * float(cell["estimate"]))  # pale: small black print must stay legible
+            color = shades(
+                0.5 * float(cell["estimate"])
+            )  # pale: small black print must stay legible
             ax.add_patch(
                 mpl.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white")
             )
-            weight = "bold" if _is_best(block, column, cell) and key != "full" else "normal"
+            weight = "bold" if _is_best(block, column, key) else "normal"
             middle = labels.points(cell["estimate"])
             ax.text(x, y - 0.16, middle, ha="center", va="center", fontsize=7, fontweight=weight)
             ends = f"{100 * cell['low']:.0f}–{100 * cell['high']:.0f}"
@@ -98,14 +100,11 @@ def _heading(column: str) -> str:
     return "all types" if column == ALL else labels.question_label(column).replace(" ", "\n")
 
 
-def _is_best(block: pd.DataFrame, column: str, cell: pd.Series) -> bool:
+def _is_best(block: pd.DataFrame, column: str, key: str) -> bool:
     """Whether no pruning method has a higher estimate; the oracle and all tokens aside."""
-    rivals = block[
-        (block["question_type"] == column) & ~block["series"].isin(["full", "oracle"])
-    ]
-    return bool(cell["estimate"] >= rivals["estimate"].max()) and bool(
-        (rivals["estimate"] == cell["estimate"]).any()
-    )
+    ranked = block[(block["question_type"] == column) & ~block["series"].isin(["full", "oracle"])]
+    best = ranked.loc[ranked["estimate"] == ranked["estimate"].max(), "series"]
+    return key in set(best)
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -116,7 +115,7 @@ def caption(table: pd.DataFrame) -> str:
         for t, n in zip(counts["question_type"], counts["questions"], strict=True)
     ]
     return (
-        f"Accuracy by method and type of question; small numbers are the {STATED}. "
+        f"Accuracy by method and type of question; small numbers are {STATED}. "
         "Bold: the highest estimate of a column, the oracle and all tokens aside; it is not "
         f"thereby significantly highest. Questions: {', '.join(named)}."
     )

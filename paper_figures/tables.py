@@ -32,7 +32,8 @@ def headline(table: pd.DataFrame) -> str:
     ]
     return (
         f'<div class="scroll"><table><caption>{_caption(table)}</caption><thead><tr>'
-        f'<th scope="col">method</th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+        f'<th scope="col">method</th>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
 
@@ -67,7 +68,9 @@ def overview(named: Sequence[tuple[str, Sequence[Comparison]]]) -> str:
         for (claim, source), members in _grouped(comparisons, "claim", "source").items():
             counts = Counter(c.verdict for c in members)
             cells = [
-                f'<td class="{_class(v)}">{MARKS[v]} {counts[v]}</td>' if counts[v] else "<td>–</td>"
+                f'<td class="{_class(v)}">{MARKS[v]} {counts[v]}</td>'
+                if counts[v]
+                else "<td>–</td>"
                 for v in VERDICTS
             ]
             link = f'<a href="#{name}">{escape(_capital(claim))}</a> '
@@ -88,10 +91,8 @@ def comparisons(found: Sequence[Comparison]) -> str:
         budgets = sorted({c.budget for c in members}, reverse=True)
         head = "".join(f'<th scope="col">{b} tokens</th>' for b in budgets)
         rows = [
-            _row(" − ".join((first, second)) + (f", {scope}" if scope else ""), _cells(row, budgets))
-            for (first, second, scope), row in _grouped(
-                members, "first", "second", "scope"
-            ).items()
+            _row(f"{first} minus {second}" + (f", {scope}" if scope else ""), _cells(row, budgets))
+            for (first, second, scope), row in _grouped(members, "first", "second", "scope").items()
         ]
         parts.append(
             f"<h3>The paper says ({escape(source)}): {escape(claim)}</h3>"

@@ -34,7 +34,9 @@ def data(results: Results) -> pd.DataFrame:
     if rows["temperature"].nunique() < 2:
         raise MissingInputError("family 'temperature' must hold two temperatures or more")
     table = accuracy_within(rows, "form", ["temperature", "budget", "ratio"])
-    return table.sort_values(["form", "budget", "temperature"], ignore_index=True)
+    return table.sort_values(
+        ["form", "budget", "temperature"], ascending=[False, False, True], ignore_index=True
+    )  # open-ended first
 
 
 def printed_table() -> pd.DataFrame:
@@ -54,7 +56,9 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     printed = printed_table()
     ratio = table.drop_duplicates("budget").set_index("budget")["ratio"]
     shares = {float(ratio[b]): looks[b] for b in budgets}
-    printed_looks = {t: _printed_look(t, shares) for t in sorted({*printed["tokens"]}, reverse=True)}
+    printed_looks = {
+        t: _printed_look(t, shares) for t in sorted({*printed["tokens"]}, reverse=True)
+    }
     ticks = sorted({*table["temperature"], *printed["temperature"]})
     for row, form in enumerate(forms):
         here = table[table["form"] == form]
@@ -109,14 +113,14 @@ def caption(table: pd.DataFrame) -> str:
     """The best temperature of each form at each budget."""
     best = []
     for (form, budget), rows in table.groupby(["form", "budget"], sort=False):
-        top = rows.loc[rows["estimate"].idxmax()]
+        top = panels.highest(rows)
         best.append(
             f"{labels.FORM_LABELS[str(form)]}, {budget} tokens: τ = {top['temperature']:g} "
             f"({labels.points(top['estimate'])}%)"
         )
     return (
         "Accuracy of MI-Pruner over the temperature, shared by the cross and the self conditional. "
-        f"Bars are the {STATED}; dotted line: the paper's τ = {PAPER:g}. "
+        f"Bars are {STATED}; dotted line: the paper's τ = {PAPER:g}. "
         f"Highest estimate: {'; '.join(best)}."
     )
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import norm
+
 from mitheory.bundle import BundleWriter
 from mitheory.provenance import collect
 from paper_figures.labels import CLOSED_TYPES, FORM_OF, OPEN_TYPES
 from paper_figures.results import Results, Scene
-from scipy.stats import norm
 
 N_V, GRID = 144, (12, 12)
 BUDGETS = (72, 36, 16, 8)

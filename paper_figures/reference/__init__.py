@@ -98,7 +98,9 @@ def wrong_averages(*, tolerance: float = 0.05) -> pd.DataFrame:
     """
     rows = printed(10)
     rows = rows[rows["metric"].str.endswith("_acc")]
-    wide = rows.pivot_table(index=["method", "tokens"], columns="metric", values="value", sort=False)
+    wide = rows.pivot_table(
+        index=["method", "tokens"], columns="metric", values="value", sort=False
+    )
     splits = [f"POPE_{kind}_acc" for kind in ("random", "popular", "adversarial")]
     table = pd.DataFrame(
         {"printed": wide["POPE_average_acc"], "recomputed": wide[splits].mean(axis=1).round(2)}
