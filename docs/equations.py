@@ -24,7 +24,7 @@ HEADER = """\
 
 Written by `make index` from the `Source:` lines of the docstrings; do not edit.
 Equation numbers are those of the paper (`li2026mipruner` in references.bib).
-The last column lists the test files that name the function.
+The last column lists the test files that name the function, or the family of variants it is in.
 
 | source | function | tests |
 |---|---|---|
@@ -102,12 +102,30 @@ def names_used(path: Path) -> set[str]:
     }
 
 
+def families(package: Path) -> dict[str, set[str]]:
+    """Function -> the dicts of variants that hold it: a test over the dict is a test of each."""
+    holding: dict[str, set[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(
+                node.value, ast.Dict
+            ):
+                continue
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            for held in (n for value in node.value.values for n in ast.walk(value)):
+                if isinstance(held, ast.Name) and isinstance(target, ast.Name):
+                    holding.setdefault(held.id, set()).add(target.id)
+    return holding
+
+
 def table() -> str:
     """The whole document."""
     tests = {path.name: names_used(path) for path in sorted((ROOT / "tests").glob("test_*.py"))}
+    holding = families(ROOT / "mitheory")
     rows = []
     for entry in entries(ROOT / "mitheory"):
-        using = [f"`{name}`" for name, names in tests.items() if entry.name in names]
+        handles = {entry.name} | holding.get(entry.name, set())
+        using = [f"`{name}`" for name, names in tests.items() if handles & names]
         order = (min(entry.numbers, default=10_000), entry.module, entry.name)
         cell = entry.source.replace("|", "\\|")
         function = f"`{entry.module}.{entry.name}`"

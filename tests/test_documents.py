@@ -107,6 +107,23 @@ def test_bibliography_keys_are_unique():
     assert BIBLIOGRAPHY.count("{") == BIBLIOGRAPHY.count("}")
 
 
-def test_test_files_named_in_documents_exist():
-    named = {n for d in DOCUMENTS for n in re.findall(r"test_\w+\.py", d.read_text("utf-8"))}
-    assert named <= {path.name for path in python_files("tests")}
+def test_tests_named_in_documents_exist():
+    text = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    files = {path.name: path.read_text(encoding="utf-8") for path in python_files("tests")}
+    assert set(re.findall(r"test_\w+\.py", text)) <= set(files)
+    named = re.findall(r"(test_\w+\.py)::(test_\w+)", text)
+    assert len(named) > 15
+    assert [f"{file}::{test}" for file, test in named if f"def {test}(" not in files[file]] == []
+
+
+def test_every_equation_that_is_implemented_is_tested():
+    """Of the functions that carry an equation, a test names at least one."""
+    rows = [line for line in equations.table().splitlines() if line.startswith("| ")][1:]
+    tested = "\n".join(row for row in rows if "test_" in row.split(" | ")[-1])
+    names = {e.name for e in ENTRIES if f".{e.name}`" in tested}
+    lonely = {
+        number
+        for number in {n for e in ENTRIES for n in e.numbers}
+        if not names & {e.name for e in ENTRIES if number in e.numbers}
+    }
+    assert lonely == set()
