@@ -77,7 +77,7 @@ def extract(
         str, typer.Option(help="fruitfly, fruitfly-contrastive, or a checkpoint file.")
     ] = "fruitfly",
     dataset: Annotated[str, typer.Option(help=f"One of: {', '.join(DATASETS)}.")] = "fruitfly",
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(help="Of the dataset: train, validation or test.")] = "test",
     limit: Annotated[int, typer.Option(help="Number of questions.", min=1)] = 512,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -85,6 +85,7 @@ def extract(
     attention: Annotated[
         bool, typer.Option(help="Store the encoder's full attention (the largest array).")
     ] = True,
+    overwrite: Annotated[bool, typer.Option(help="Replace a bundle of another job.")] = False,
 ) -> None:
     """Write a bundle: the visual and text embeddings of a model on a dataset.
 
@@ -100,7 +101,16 @@ def extract(
     origin = provenance.collect(
         command=_command(), seed=seed, device=str(adapter.device), dtype="float32", model=model
     )
-    bundle = write(adapter, stream, out, origin, limit=limit, dtype=dtype, attention=attention)
+    bundle = write(
+        adapter,
+        stream,
+        out,
+        origin,
+        limit=limit,
+        dtype=dtype,
+        attention=attention,
+        overwrite=overwrite,
+    )
     console.print(f"{len(bundle)} samples in [bold]{out}[/]")
 
 

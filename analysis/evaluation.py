@@ -50,7 +50,7 @@ def _select(
     method = SELECTORS[setting.method]
     text = pad_sequence([s.text for s in samples], batch_first=True)
     lengths = torch.tensor([len(s.text) for s in samples])
-    extra = {
+    extra: dict[str, Any] = {
         name: torch.stack([getattr(s, name) for s in samples])
         for name in _SHARED
         if name in method.requires

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from mitheory.bundle import Bundle, BundleWriter
+from mitheory.errors import BundleError
 from mitheory.models.base import Example, ModelAdapter
 from mitheory.provenance import Provenance
 
@@ -35,20 +37,24 @@ def extract(
     limit: int,
     dtype: str = "float16",
     attention: bool = True,
+    overwrite: bool = False,
 ) -> Bundle:
     """Encode `examples` with `adapter` into a bundle at `out`, with a progress bar.
 
-    A finished bundle of the same job at `out` is reused, an unfinished one is continued.
-    `attention=False` leaves out the encoder's full attention, the largest array.
+    A finished bundle of the same job at `out` is reused, an unfinished one is continued (and begun
+    anew if it is of another job). `attention=False` leaves out the encoder's full attention, the
+    largest array. `overwrite=True` replaces a bundle of another job at `out`.
 
     Raises
     ------
     BundleError
-        If something else stands at `out`.
+        If something else stands at `out`, or another bundle and `overwrite` is False.
     """
     if out.exists() and _is_same_job(Bundle.open(out), provenance, limit):
         return Bundle.open(out)
-    with BundleWriter(out, provenance, dtype=dtype, resume=True) as writer, progress() as bar:
+    with ExitStack() as stack:
+        writer = _enter_writer(stack, out, provenance, dtype=dtype, overwrite=overwrite)
+        bar = stack.enter_context(progress())
         task = bar.add_task("extract", total=limit)
         for chunk in chunks(islice(examples, limit), 256):
             new = [example for example in chunk if not writer.has_sample(example.sample_id)]
@@ -56,6 +62,20 @@ def extract(
                 writer.add(sample if attention else replace(sample, patch_attention=None))
             bar.advance(task, len(chunk))
     return Bundle.open(out)
+
+
+def _enter_writer(
+    stack: ExitStack, out: Path, provenance: Provenance, *, dtype: str, overwrite: bool
+) -> BundleWriter:
+    """A writer that goes on with this job's unfinished bundle, or starts a new one."""
+
+    def writer(resume: bool) -> BundleWriter:
+        return BundleWriter(out, provenance, dtype=dtype, resume=resume, overwrite=overwrite)
+
+    try:
+        return stack.enter_context(writer(resume=True))
+    except BundleError:  # unfinished, but of another job; anything worse is raised again
+        return stack.enter_context(writer(resume=False))
 
 
 def _is_same_job(bundle: Bundle, provenance: Provenance, limit: int) -> bool:

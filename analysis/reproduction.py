@@ -62,7 +62,8 @@ def reproduce(
     console.print(f"[bold]1/3[/] extract {run.limit} {run.split} questions with {run.model}")
     adapter = FruitFlyAdapter(run.model, device=device)
     source = examples(run.split, limit=run.limit, seed=run.seed)
-    extract(adapter, source, out / "bundle", origin, limit=run.limit, dtype="float32")
+    bundle = out / "bundle"
+    extract(adapter, source, bundle, origin, limit=run.limit, dtype="float32", overwrite=True)
     settings = paper_settings(quick=run.quick)
     console.print(
         f"[bold]2/3[/] select and answer: {len(settings)} settings, budgets {run.budgets}"

@@ -22,8 +22,9 @@ STEPS = {
     "symbolic-again": 1300,
     "aligned": 400,
     "aligned-contrastive": 200,
-    "fruitfly": 9000,
-    "fruitfly-contrastive": 9000,
+    "joint": 2200,
+    "fruitfly": 4000,
+    "fruitfly-contrastive": 2200,
 }
 PRETRAINED: dict[str, tuple[str, ...]] = {
     "encoder-again": ("encoder",),
@@ -38,7 +39,8 @@ NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "symbolic-again": {"symbolic": ("...",)},
     "aligned": PRETRAINED,
     "aligned-contrastive": PRETRAINED,
-    "fruitfly": {"aligned": ("...",)},
+    "joint": {"aligned": ("...",)},
+    "fruitfly": {"joint": ("...",)},
     "fruitfly-contrastive": {"aligned-contrastive": ("...",)},
 }
 BUILD: dict[str, Callable[[FruitFly, int], Stage]] = {
@@ -51,7 +53,10 @@ BUILD: dict[str, Callable[[FruitFly, int], Stage]] = {
     ),
     "aligned": alignment.language_stage,
     "aligned-contrastive": alignment.contrastive_stage,
-    "fruitfly": lambda m, n: finetuning.stage(m, n, name="fruitfly"),
+    "joint": lambda m, n: finetuning.stage(m, n, name="joint", hold=1.0),
+    "fruitfly": lambda m, n: finetuning.stage(
+        m, n, name="fruitfly", weights=finetuning.RELATIONS_FIRST
+    ),
     "fruitfly-contrastive": lambda m, n: finetuning.stage(
         m, n, name="fruitfly-contrastive", contrastive_weight=0.3
     ),

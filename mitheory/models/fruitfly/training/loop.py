@@ -43,7 +43,7 @@ class Stage:
 def schedule(step: int, stage: Stage) -> float:
     """Linear warm-up, constant until `hold` of the steps, then linear decay to 2%."""
     done = step / stage.steps
-    decay = 1 - max(0.0, (done - stage.hold) / (1 - stage.hold))
+    decay = 1.0 if done <= stage.hold else (1 - done) / (1 - stage.hold)
     return min(1.0, (step + 1) / stage.warmup) * (0.02 + 0.98 * decay)
 
 
