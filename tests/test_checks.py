@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,6 +13,7 @@ from mitheory.checks import (
     check_budget,
     check_finite,
     check_log_distribution,
+    check_mask,
     check_matrix,
     check_nonzero_rows,
     check_relevance_weight,
@@ -109,3 +111,42 @@ def test_every_error_is_ours_and_a_builtin() -> None:
     for kind in kinds:
         assert issubclass(kind, errors.MitheoryError)
         assert issubclass(kind, (ValueError, TypeError, KeyError, ImportError))
+
+
+def test_masks() -> None:
+    """Boolean, of the tensor's shape, and something real in every sample."""
+    mask = torch.tensor([[True, False], [True, True]])
+    assert check_mask("visual_mask", mask, (2, 2)) is mask
+    assert check_mask("visual_mask", None, (2, 2)) is None
+    with pytest.raises(errors.DTypeError, match=r"visual_mask: .*torch\.int64"):
+        check_mask("visual_mask", mask.long(), (2, 2))
+    with pytest.raises(errors.DTypeError, match="list"):
+        check_mask("visual_mask", [True], (1,))  # type: ignore[arg-type]
+    with pytest.raises(errors.ShapeError, match=r"\(2, 3\), got \(2, 2\)"):
+        check_mask("visual_mask", mask, (2, 3))
+    with pytest.raises(errors.EmptyInputError, match=r"row \(1,\)"):
+        check_mask("text_mask", torch.tensor([[True], [False]]), (2, 1))
+    with pytest.raises(errors.EmptyInputError, match="text_mask"):
+        check_mask("text_mask", torch.tensor([False]), (1,))
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    """A budget or a weight may come out of an array."""
+    assert check_budget(np.int64(3), 10) == 3
+    assert check_budget(np.float32(0.5), 10) == 5
+    assert check_temperature(np.float32(0.5)) == 0.5
+    assert check_relevance_weight(np.int64(1)) == 1.0
+    with pytest.raises(errors.BudgetError):
+        check_budget(np.int64(11), 10)
+
+
+@pytest.mark.parametrize(("ratio", "n", "kept"), [(0.25, 10, 3), (0.05, 10, 1), (0.01, 10, 1)])
+def test_ratios_round_half_up(ratio: float, n: int, kept: int) -> None:
+    """2.5 is 3 and 0.5 is 1, where rounding to even would say 2 and 0."""
+    assert check_budget(ratio, n) == kept
+
+
+def test_lookup_of_something_that_is_no_name() -> None:
+    """An unhashable name is unknown, not a crash."""
+    with pytest.raises(errors.UnknownNameError, match="Known: a"):
+        lookup(["a"], {"a": 1}, "prior")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Conditionals: numbers by hand, normalization, limits, masks; theory.md D1, D2, E1, E2."""
+"""Conditionals: numbers by hand, normalization, limits, masks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import embeddings, pairs, similarities, temperatures
 from torch import Tensor
 
@@ -21,7 +22,14 @@ from mitheory.distributions import (
     softmax_over_vision,
     unit_rows,
 )
-from mitheory.errors import DistributionError, ParameterError, ShapeError, ZeroNormError
+from mitheory.errors import (
+    DistributionError,
+    DTypeError,
+    EmptyInputError,
+    ParameterError,
+    ShapeError,
+    ZeroNormError,
+)
 
 
 def test_similarity_by_hand() -> None:
@@ -85,19 +93,19 @@ def test_padding_changes_nothing(name: str, rho: Tensor) -> None:
 
 @given(similarities())
 def test_minmax_is_invariant_to_temperature(rho: Tensor) -> None:
-    """E1: dividing all logits by τ leaves MinMax as it was: an ablation of τ is vacuous."""
+    """Dividing all logits by τ leaves MinMax as it was: an ablation of τ is vacuous."""
     torch.testing.assert_close(minmax(rho / 0.01).exp(), minmax(rho).exp())
 
 
 @given(similarities())
 def test_minmax_has_a_zero_in_every_row(rho: Tensor) -> None:
-    """E1: the smallest entry of a row has probability exactly 0, and PMI -inf there."""
+    """The smallest entry of a row has probability exactly 0, and PMI -inf there."""
     assert (minmax(rho).amin(-1) == -math.inf).all()
 
 
 @given(similarities(columns=(2, 2)))
 def test_minmax_of_two_words_is_zero_or_one(rho: Tensor) -> None:
-    """E1: with two words all probability goes to the better one."""
+    """With two words all probability goes to the better one."""
     assert set(minmax(rho).exp().flatten().tolist()) == {0.0, 1.0}
 
 
@@ -143,3 +151,82 @@ def test_float32_agrees_with_float64(pair: tuple[Tensor, Tensor], temperature: f
     single = softmax(similarity(x.float(), y.float(), temperature=temperature))
     torch.testing.assert_close(single.double(), exact, atol=1e-5 / temperature, rtol=1e-4)
     assert single.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", CONDITIONALS)
+@given(rho=similarities())
+def test_padding_may_be_nan(name: str, rho: Tensor) -> None:
+    """NaN in padded rows and columns reaches no real entry."""
+    rho = rho / rho.abs().max()
+    n, m = rho.shape
+    padded = torch.full((n + 1, m + 1), math.nan, dtype=rho.dtype)
+    padded[:n, :m] = rho
+    masks = {"row_mask": torch.arange(n + 1) < n, "column_mask": torch.arange(m + 1) < m}
+    log_prob = CONDITIONALS[name].log_prob
+    torch.testing.assert_close(log_prob(padded, **masks)[:n, :m], log_prob(rho), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", CONDITIONALS)
+@given(first=similarities(), second=similarities())
+def test_a_batch_is_a_loop(name: str, first: Tensor, second: Tensor) -> None:
+    """Samples of a ragged batch are as they are alone."""
+    n = max(len(first), len(second))
+    m = max(first.shape[1], second.shape[1])
+    padded, rows, columns = [], [], []
+    samples = [x / x.abs().max() for x in (first, second)]
+    for x in samples:
+        pad = torch.full((n, m), 3.0, dtype=x.dtype)
+        pad[: len(x), : x.shape[1]] = x
+        padded.append(pad)
+        rows.append(torch.arange(n) < len(x))
+        columns.append(torch.arange(m) < x.shape[1])
+    log_prob = CONDITIONALS[name].log_prob
+    both = log_prob(
+        torch.stack(padded), row_mask=torch.stack(rows), column_mask=torch.stack(columns)
+    )
+    for x, together in zip(samples, both, strict=True):
+        alone = log_prob(x)
+        torch.testing.assert_close(together[: len(x), : x.shape[1]], alone, atol=1e-9, rtol=1e-9)
+
+
+def test_sinkhorn_does_not_depend_on_batch_neighbors() -> None:
+    """A sample that converges at once is left alone while its slow neighbor goes on, to the bit."""
+    easy = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
+    hard = torch.diag(torch.tensor([9.0, 0.0, 0.0, 0.0])) + easy
+    alone = sinkhorn(easy[None])[0]
+    assert torch.equal(sinkhorn(torch.stack([easy, hard]))[0], alone)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(x=embeddings(rows=(2, 7)), temperature=st.sampled_from([0.5, 1.0, 5.0]))
+def test_sinkhorn_converges_at_its_default(
+    dtype: torch.dtype, x: Tensor, temperature: float
+) -> None:
+    """The default tolerance is within reach of either dtype."""
+    p = sinkhorn(similarity(x, x, temperature=temperature).to(dtype)).exp()
+    torch.testing.assert_close(p.sum(0), torch.ones_like(p[0]), atol=1e-4, rtol=0)
+
+
+def test_minmax_of_a_row_constant_up_to_rounding() -> None:
+    """Equal words whose products round differently are equal: uniform, not 0 and 1."""
+    row = torch.tensor([[0.3, 0.3 + 3e-8, 0.3]])
+    assert row[0, 0] != row[0, 1]
+    torch.testing.assert_close(minmax(row).exp(), torch.full((1, 3), 1 / 3))
+    near_minimum = torch.tensor([[0.3, 0.3 + 3e-8, 0.9]])
+    torch.testing.assert_close(minmax(near_minimum).exp(), torch.tensor([[0.0, 0.0, 1.0]]))
+
+
+def test_types_come_before_shapes() -> None:
+    """Lists, mixed dtypes, vectors and empty sets are refused by name."""
+    x = torch.ones(2, 3)
+    with pytest.raises(DTypeError, match=r"y: expected a torch\.Tensor, got list"):
+        cosine_similarity(x, [[1.0]])  # type: ignore[arg-type]
+    with pytest.raises(DTypeError, match=r"one dtype, got torch\.float32 and torch\.float64"):
+        cosine_similarity(x, x.double())
+    with pytest.raises(ShapeError, match=r"x: expected 2 axes or more, got shape \(3,\)"):
+        cosine_similarity(x[0], x)
+    with pytest.raises(EmptyInputError, match="y"):
+        cosine_similarity(x, x[:0])
+    for tau in (0.0, -1.0, math.nan):
+        with pytest.raises(ParameterError, match="temperature"):
+            similarity(x, x, temperature=tau)

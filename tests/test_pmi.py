@@ -1,4 +1,4 @@
-"""PMI: by hand, against slow twins, symmetric and limiting cases; theory.md D, E2, E3, E5."""
+"""PMI: by hand, against slow twins, symmetric and limiting cases."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ from strategies import embeddings, joints, pairs, similarities, temperatures
 from torch import Tensor
 
 from mitheory.distributions import CONDITIONALS, cosine_similarity, minmax, similarity, softmax
-from mitheory.errors import ParameterError, ShapeError, UnknownNameError, ZeroNormError
+from mitheory.errors import (
+    DistributionError,
+    DTypeError,
+    EmptyInputError,
+    ParameterError,
+    ShapeError,
+    UnknownNameError,
+    ZeroNormError,
+)
 from mitheory.pmi import (
     SELF_CONDITIONALS,
+    SELF_MARGINALS,
     centered_similarity,
     cross_pmi,
     joint_pmi,
@@ -65,14 +74,14 @@ def test_zero_probability_is_minus_infinity_never_nan() -> None:
 
 @given(pairs(text=(1, 1)), temperatures)
 def test_one_word_gives_zero_pmi(pair: tuple[Tensor, Tensor], temperature: float) -> None:
-    """E2: a softmax over one word is 1 for every patch, so PMI is 0 and all patches tie."""
+    """A softmax over one word is 1 for every patch, so PMI is 0 and all patches tie."""
     values = cross_pmi(*pair, temperature=temperature).pmi
     torch.testing.assert_close(values, torch.zeros_like(values))
 
 
 @given(pairs())
 def test_warm_limit_is_double_centered_similarity(pair: tuple[Tensor, Tensor]) -> None:
-    """E3: τ PMI_ij -> s_ij - s̄_i. - s̄_.j + s̄.. as τ grows, with an error of order 1/τ."""
+    """τ PMI_ij -> s_ij - s̄_i. - s̄_.j + s̄.. as τ grows, with an error of order 1/τ."""
     centered = centered_similarity(cosine_similarity(*pair))
     errors = [
         (tau * cross_pmi(*pair, temperature=tau).pmi - centered).abs().max() for tau in (1e2, 1e4)
@@ -157,7 +166,7 @@ def test_over_vision_is_the_ratio_to_the_prior(pair: tuple[Tensor, Tensor]) -> N
 
 
 @pytest.mark.parametrize("conditional", SELF_CONDITIONALS)
-@pytest.mark.parametrize("self_marginal", ["uniform", "total_probability"])
+@pytest.mark.parametrize("self_marginal", SELF_MARGINALS)
 @pytest.mark.parametrize("self_loop", [True, False])
 @given(visual=embeddings(rows=(3, 7)))
 def test_streamed_columns_equal_the_matrix_by_definition(
@@ -193,7 +202,7 @@ def test_streamed_columns_equal_the_matrix_by_definition(
 
 @given(embeddings(rows=(3, 7)))
 def test_self_pmi_is_symmetric_under_the_stationary_prior(visual: Tensor) -> None:
-    """D2, through the streamed record: PMI(i; j) = PMI(j; i) with π ∝ the row sums."""
+    """Through the streamed record as well: PMI(i; j) = PMI(j; i) with π ∝ the row sums."""
     values = self_pmi(visual[None], temperature=0.3, prior="stationary").matrix()[0]
     torch.testing.assert_close(values, values.T, atol=1e-8, rtol=0)
     degree = self_pmi(visual[None], temperature=0.3).log_degree()[0]
@@ -204,7 +213,7 @@ def test_self_pmi_is_symmetric_under_the_stationary_prior(visual: Tensor) -> Non
 
 
 def test_self_pmi_may_be_negative() -> None:
-    """B3's ground: two far tokens among near ones tell less of each other than chance."""
+    """Orthogonal tokens tell less of each other than chance: redundancy can be negative."""
     values = self_pmi(torch.eye(4)[None].double(), temperature=0.5).matrix()[0]
     assert (values[~torch.eye(4, dtype=torch.bool)] < 0).all()
 
@@ -240,3 +249,96 @@ def test_bad_input_is_named() -> None:
         self_pmi(x, temperature=0.1, conditional="minmax").log_degree()
     with pytest.raises(ParameterError, match="temperature"):
         self_pmi(x, temperature=0.0)
+
+
+@pytest.mark.parametrize("conditional", CONDITIONALS)
+@given(pair=pairs())
+def test_padding_may_be_nan(conditional: str, pair: tuple[Tensor, Tensor]) -> None:
+    """Whatever stands in padding, NaN included, reaches no real entry."""
+    visual, text = pair
+    masks = [torch.arange(len(x) + 1) < len(x) for x in pair]
+    wide = [torch.cat([x, torch.full_like(x[:1], math.nan)]) for x in pair]
+    padded = cross_pmi(
+        *wide,
+        temperature=0.5,
+        conditional=conditional,
+        visual_mask=masks[0],
+        text_mask=masks[1],
+    )
+    alone = cross_pmi(visual, text, temperature=0.5, conditional=conditional)
+    torch.testing.assert_close(padded.pmi[:-1, :-1], alone.pmi, atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(padded.log_prior[:-1], alone.log_prior)
+
+
+@pytest.mark.parametrize("self_marginal", SELF_MARGINALS)
+@pytest.mark.parametrize("conditional", SELF_CONDITIONALS)
+@given(first=embeddings(rows=(3, 6), dimension=4), second=embeddings(rows=(3, 6), dimension=4))
+def test_self_pmi_of_a_ragged_batch_is_a_loop(
+    conditional: str, self_marginal: str, first: Tensor, second: Tensor
+) -> None:
+    """Padded samples have the columns they have alone, and -inf in padding."""
+    n = max(len(first), len(second))
+    wide = [
+        torch.cat([x, torch.full((n - len(x), 4), math.nan, dtype=x.dtype)])
+        for x in (first, second)
+    ]
+    lengths = torch.tensor([len(first), len(second)])
+    options = {"temperature": 0.5, "conditional": conditional, "self_marginal": self_marginal}
+    both = self_pmi(torch.stack(wide), visual_mask=torch.arange(n) < lengths[:, None], **options)
+    for k, x in enumerate((first, second)):
+        alone = self_pmi(x[None], **options)
+        for j in range(len(x)):
+            together = both.column(torch.tensor([j, j]).clamp(max=lengths - 1))[k]
+            expected = alone.column(torch.tensor([j]))[0]
+            torch.testing.assert_close(
+                together[: len(x)].exp(), expected.exp(), atol=1e-9, rtol=1e-7
+            )
+            assert (together[len(x) :] == -math.inf).all()
+
+
+@given(pairs(), st.sampled_from([0.1, 0.5, 5.0]))
+def test_single_precision(pair: tuple[Tensor, Tensor], temperature: float) -> None:
+    """float32 agrees with float64 to rounding of logits of size 1/τ, between and within."""
+    visual, text = pair
+    exact = cross_pmi(visual, text, temperature=temperature).pmi
+    single = cross_pmi(visual.float(), text.float(), temperature=temperature).pmi
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), exact, atol=1e-5 / temperature, rtol=1e-4)
+    exact = self_pmi(visual, temperature=temperature).matrix()
+    single = self_pmi(visual.float(), temperature=temperature).matrix()
+    torch.testing.assert_close(single.double(), exact, atol=1e-5 / temperature, rtol=1e-4)
+
+
+def test_probabilities_are_no_log_prior() -> None:
+    """A prior given as probabilities where logarithms are due is named, not used."""
+    with pytest.raises(DistributionError, match="log_prior"):
+        log_marginal(torch.zeros(2, 1), torch.tensor([0.5, 0.5]))
+
+
+def test_a_prior_of_zero_may_leave_a_word_without_probability() -> None:
+    """A word that only excluded patches have: PMI +inf there, -inf elsewhere, never NaN."""
+    log_p = torch.tensor([[1.0, 0.0], [0.5, 0.5]]).log()
+    values = pmi(log_p, log_marginal(log_p, torch.tensor([1.0, 0.0]).log()))
+    assert values[:, 1].tolist() == [-math.inf, math.inf]
+
+
+def test_self_loops_are_left_out_on_request() -> None:
+    """Without its diagonal, a token's probability goes to the others and none to itself."""
+    visual = torch.eye(3).double()
+    values = self_pmi(visual[None], temperature=0.1, self_loop=False).matrix()[0]
+    off = ~torch.eye(3, dtype=torch.bool)
+    torch.testing.assert_close(values[off].exp(), torch.full((6,), 1.5, dtype=torch.float64))
+    assert (values.diagonal() == -math.inf).all()
+
+
+def test_masks_and_types_are_checked() -> None:
+    """A mask that hides a whole sample, mixed dtypes, and vectors of different dimensions."""
+    x = torch.eye(3)
+    with pytest.raises(EmptyInputError, match="text_mask"):
+        cross_pmi(x, x, temperature=0.1, text_mask=torch.zeros(3, dtype=torch.bool))
+    with pytest.raises(ShapeError, match="visual_mask"):
+        self_pmi(x, temperature=0.1, visual_mask=torch.ones(2, dtype=torch.bool))
+    with pytest.raises(DTypeError, match="visual and text"):
+        cross_pmi(x, x.double(), temperature=0.1)
+    with pytest.raises(ShapeError, match="got 3 and 2"):
+        cross_pmi(x, torch.ones(1, 2), temperature=0.1)

@@ -1,4 +1,4 @@
-"""Priors: they are distributions, sit where they should, and satisfy D1, D2."""
+"""Priors: they are distributions, sit where they should, and the stationary one is."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_frames_share_one_picture() -> None:
 
 @given(embeddings(rows=(2, 7)))
 def test_stationary_prior_is_stationary_and_makes_pmi_symmetric(visual: Tensor) -> None:
-    """D2: π P = π for P = D⁻¹K, and PMI(i; j) = PMI(j; i) under it."""
+    """π P = π for P = D⁻¹K, and PMI(i; j) = PMI(j; i) under it."""
     rho = similarity(visual, visual, temperature=0.5)
     log_p = softmax(rho)
     log_pi = stationary(PriorContext(len(visual), rho.logsumexp(-1), dtype=rho.dtype))
@@ -97,7 +97,7 @@ def test_stationary_prior_is_stationary_and_makes_pmi_symmetric(visual: Tensor) 
 
 
 def test_uniform_prior_gives_asymmetric_pmi() -> None:
-    """D2, the other side: three tokens in a fan, PMI(1; 2) and PMI(2; 1) differ."""
+    """Otherwise not: three tokens in a fan, PMI(1; 2) and PMI(2; 1) differ."""
     visual = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
     log_p = softmax(similarity(visual, visual, temperature=0.5))
     values = pmi(log_p, torch.full((3,), 1 / 3, dtype=torch.float64).log())
@@ -106,7 +106,7 @@ def test_uniform_prior_gives_asymmetric_pmi() -> None:
 
 @given(embeddings(rows=(2, 7)))
 def test_line_8_and_total_probability_agree_when_doubly_stochastic(visual: Tensor) -> None:
-    """D1: with Sinkhorn scaling the uniform p(v_j) of Alg. 1 line 8 is what Eq. (50) gives."""
+    """With Sinkhorn scaling the uniform p(v_j) of Alg. 1 line 8 is what Eq. (50) gives."""
     n = len(visual)
     uniform = torch.full((n,), 1 / n, dtype=torch.float64).log()
     log_p = sinkhorn(similarity(visual, visual, temperature=0.5), tolerance=1e-12)
@@ -114,7 +114,7 @@ def test_line_8_and_total_probability_agree_when_doubly_stochastic(visual: Tenso
 
 
 def test_line_8_and_total_probability_disagree_in_general() -> None:
-    """D1: the paper's two marginals of one conditional are different numbers."""
+    """The paper's two marginals of one conditional are different numbers."""
     visual = torch.tensor([[1.0, 0.0], [1.0, 0.5], [0.0, 1.0]], dtype=torch.float64)
     log_p = softmax(similarity(visual, visual, temperature=0.5))
     uniform = torch.full((3,), 1 / 3, dtype=torch.float64).log()

@@ -64,10 +64,10 @@ def global_below_max(pmi: Tensor, log_cond: Tensor) -> Bound:
 def renyi_grows(pmi: Tensor, log_cond: Tensor, *, low: float, high: float) -> Bound:
     """D_low <= D_high for orders 1 <= low <= high.
 
-    Source: vanerven2014, Theorem 3.
+    Source: vanerven2014renyi, Theorem 3.
     """
     name = f"D_{low:g} <= D_{high:g}"
-    return Bound(renyi(low)(pmi, log_cond), renyi(high)(pmi, log_cond), name, "vanerven2014")
+    return Bound(renyi(low)(pmi, log_cond), renyi(high)(pmi, log_cond), name, "vanerven2014renyi")
 
 
 def max_below_sum(pmi: Tensor, log_cond: Tensor) -> Bound:

@@ -232,7 +232,7 @@ def renyi(alpha: float) -> Aggregation:
 
     α = 1 is `kl`, α = inf is `maximum`; it grows with α.
 
-    Source: renyi1961; vanerven2014.
+    Source: renyi1961; vanerven2014renyi.
 
     Parameters
     ----------

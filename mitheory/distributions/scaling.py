@@ -20,7 +20,9 @@ def sinkhorn(
     """Log of p(x_j given v_i) of the joint exp(similarity) scaled to uniform marginals.
 
     With it the uniform prior of Alg. 1, line 8 and the total probability of Eq. (50) agree. Each
-    sample of a batch stops at its own convergence, so that none depends on its neighbors.
+    sample of a batch stops at its own convergence, so that none depends on its neighbors. Kernels
+    that nearly fall apart into blocks of unequal size converge slowly: at τ = 0.1 eight clusters of
+    576 tokens took some 1,000 iterations, tokens without clusters 30.
 
     Source: sinkhorn1967.
 
@@ -29,7 +31,8 @@ def sinkhorn(
     similarity : (..., n_v, n_x)
     row_mask, column_mask : (..., n_v), (..., n_x) bool, optional
     tolerance : float, optional
-        Largest error of a column's log marginal; by default 64 rounding units of the largest logit.
+        Largest error of a column's log marginal; by default 1e-6, or 64 rounding units of the
+        largest logit where that is more.
     iterations : int
 
     Returns
@@ -49,26 +52,27 @@ def sinkhorn(
     """
     joint = hide(similarity, row_mask, column_mask)
     target = (_count(row_mask, joint, -2) / _count(column_mask, joint, -1)).log()
-    allowed = _rounding(joint) if tolerance is None else tolerance
+    allowed = _tolerance(joint) if tolerance is None else joint.new_full((1, 1), tolerance)
+    done = torch.zeros_like(allowed, dtype=torch.bool)
     for _ in range(iterations):
-        joint = joint - _divisor(joint.logsumexp(-1, keepdim=True))
+        joint = torch.where(done, joint, joint - _divisor(joint.logsumexp(-1, keepdim=True)))
         mass = joint.logsumexp(-2, keepdim=True)
         excess = (mass - target).masked_fill(mass == -torch.inf, 0.0)  # of padding, nothing
         error = excess.abs().amax((-2, -1), keepdim=True)
-        converged = error <= allowed
-        if bool(converged.all()):
+        done = done | (error <= allowed)
+        if bool(done.all()):
             return joint
-        joint = joint - excess.masked_fill(converged, 0.0)
+        joint = torch.where(done, joint, joint - excess)
     raise DistributionError(
         f"sinkhorn: expected every column's log marginal within tolerance after {iterations} "
         f"iterations, got {float(error.max()):g} off; a larger temperature converges faster"
     )
 
 
-def _rounding(joint: Tensor) -> Tensor:
-    """What rounding alone may leave in a sum of exponentials of logits of this size."""
+def _tolerance(joint: Tensor) -> Tensor:
+    """1e-6, or what rounding alone may leave in sums of exponentials of logits of this size."""
     largest = joint.masked_fill(joint == -torch.inf, 0.0).abs().amax((-2, -1), keepdim=True)
-    return 64 * torch.finfo(joint.dtype).eps * largest.clamp(min=1.0)
+    return (64 * torch.finfo(joint.dtype).eps * largest).clamp(min=1e-6)
 
 
 def _count(mask: Tensor | None, x: Tensor, axis: int) -> Tensor:
