@@ -112,19 +112,35 @@ def median_seconds(call: Callable[[], object], *, repeats: int) -> float:
 def measure(case: Case, *, repeats: int = 5, batch: int = 16) -> Row:
     """Time both sides on one sample, and the fast one on a batch as well."""
     visual, text = embeddings(case, samples=batch)
-    options = {"temperature": TEMPERATURE, "relevance_weight": case.relevance_weight}
+    weight = case.relevance_weight
 
     def literal() -> list[int]:
-        return algorithm_1(visual[0].numpy(), text[0].numpy(), budget=case.budget, **options)
+        return algorithm_1(
+            visual[0].numpy(),
+            text[0].numpy(),
+            budget=case.budget,
+            temperature=TEMPERATURE,
+            relevance_weight=weight,
+        )
 
     def fast() -> mitheory.Selection:
         return mitheory.select(
-            "mi_pruner", visual=visual[0], text=text[0], budget=case.budget, **options
+            "mi_pruner",
+            visual=visual[0],
+            text=text[0],
+            budget=case.budget,
+            temperature=TEMPERATURE,
+            relevance_weight=weight,
         )
 
     def batched() -> tuple[mitheory.Selection, ...]:
         return mitheory.select_batch(
-            "mi_pruner", visual=visual, text=text, budget=case.budget, **options
+            "mi_pruner",
+            visual=visual,
+            text=text,
+            budget=case.budget,
+            temperature=TEMPERATURE,
+            relevance_weight=weight,
         )
 
     return Row(
