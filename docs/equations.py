@@ -97,6 +97,7 @@ def names_used(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names |= {f'"{node.value}"' for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     return names | {
         a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names
     }
