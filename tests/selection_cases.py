@@ -182,7 +182,7 @@ def algorithm_1(
             score = 0.0
             score += lam * relevance(i) if lam > 0 else 0.0
             score -= (1 - lam) * redundancy(i, kept) if lam < 1 else 0.0
-            if best < 0 or score > best_score + 1e-11:
+            if best < 0 or score > best_score + 1e-13:  # else a tie to rounding
                 best, best_score = i, score
         kept.append(best)
         scores.append(best_score)

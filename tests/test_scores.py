@@ -134,7 +134,7 @@ def test_no_guarantee_and_no_exhaustive_optimum_for_a_rule(seed, weight):
         exhaustive(f, 2)
 
 
-@given(SEEDS, st.floats(-3, 3), st.floats(-3, 3), WEIGHTS)
+@given(SEEDS, st.floats(-3, 3), st.floats(-3, 3), st.floats(0.01, 0.99))  # less drowns in rounding
 def test_the_empty_redundancy_moves_no_choice(seed, one, other, weight):
     """Every constant for the empty set gives the same greedy choices; only the first gain moves."""
     first = greedy(rule(seed, 6, relevance_weight=weight, empty_redundancy=one), 4)
