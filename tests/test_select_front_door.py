@@ -247,7 +247,7 @@ def test_one_seed_serves_every_sample_as_if_alone_and_many_serve_one_each():
 def test_chunks_change_nothing(monkeypatch):
     case = inputs(0, b=7)
     whole = {m: kept(select_batch(m, **case, budget=5)) for m in SELECTORS}
-    monkeypatch.setattr("mitheory.selection.front_door.CHUNK", 2 * 14**2)
+    monkeypatch.setattr("mitheory.selection.running.CHUNK", 2 * 14**2)
     assert {m: kept(select_batch(m, **case, budget=5)) for m in SELECTORS} == whole
 
 

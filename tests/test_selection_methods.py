@@ -17,7 +17,7 @@ from mitheory.distributions import unit_rows
 from mitheory.errors import MissingInputError, ParameterError, UnknownNameError
 from mitheory.pmi import self_pmi
 from mitheory.scores import mi_score
-from mitheory.selection import engine, front_door, greedy, mi
+from mitheory.selection import engine, greedy, mi, running
 from mitheory.selection.cdpruner import min_max
 from mitheory.selection.engine import CosineRows, ranking, top_picks
 from mitheory.selection.mi import mi_greedy, mi_problem
@@ -119,7 +119,7 @@ def test_streamed_columns_choose_as_the_whole_matrix_does(method, monkeypatch):
     """Above 1,024 tokens columns are computed one per pick, and the matrix never exists."""
     case = inputs(3, b=4, n_v=30)
     whole = [s.indices.tolist() for s in select_batch(method, **case, budget=12)]
-    for module in (engine, mi, front_door):
+    for module in (engine, mi, running):
         monkeypatch.setattr(module, "WHOLE", 10)
     monkeypatch.setattr(engine, "BLOCK", 7)
     monkeypatch.setattr(mi.SelfPMI, "matrix", None)

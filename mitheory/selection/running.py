@@ -1,0 +1,154 @@
+"""Behind the front door: checks, groups of one shape, chunks of bounded size, records."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..checks import check_budget, lookup
+from ..distributions import ZERO_NORM
+from ..errors import DTypeError, MissingInputError, ParameterError, ShapeError
+from .engine import WHOLE, Picks
+from .inputs import SHAPES, Group, check_mask, check_values, checked, groups
+from .record import Selection
+from .registry import SELECTORS, Method
+
+CHUNK = 2**21  # pairs of tokens at a time, about what a cache holds
+
+
+def run(
+    name: str,
+    inputs: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor | None],
+    options: Mapping[str, Any],
+    *,
+    budget: int | float,
+    seed: int | Sequence[int],
+    grid: tuple[int, ...] | None,
+    zero_norm: str,
+) -> tuple[Selection, ...]:
+    """Checks, groups of one shape, chunks of bounded size, records."""
+    method = lookup(name, SELECTORS, "method")
+    _check_options(method, options)
+    lookup(zero_norm, {z: z for z in ZERO_NORM}, "zero_norm")
+    used = checked(_needed(method, inputs))
+    size = len(used["visual"])
+    masks = _masks(used, masks)
+    seeds = _seeds(seed, size)
+    axes = dict(SHAPES)
+    given: dict[str, Any] = dict(options)
+    if isinstance(given.get("prior"), Tensor):  # travels with the tokens it weighs
+        axes["prior"] = ("n_v",)
+        used["prior"] = _prior(given.pop("prior"), used["visual"])
+    results: list[Selection | None] = [None] * size
+    for group in groups(used, axes, masks):
+        k = check_budget(budget, group.n_v)
+        check_values(group.inputs, nonzero="zero_norm" in method.context and zero_norm == "error")
+        step = _chunk(group)
+        for start in range(0, len(group.members), step):
+            part = slice(start, start + step)
+            rows = group.members[part].tolist()
+            own = [seeds[r] for r in rows]
+            context = {"budget": k, "seeds": own, "grid": grid, "zero_norm": zero_norm}
+            picks = method.fn(
+                **{n: x[part] for n, x in group.inputs.items() if n in (*method.inputs, "prior")},
+                **{n: context[n] for n in method.context},
+                **given,
+            )
+            for row, selection in zip(
+                rows, _records(method, picks, group, part, own, options, used), strict=True
+            ):
+                results[row] = selection
+    return tuple(s for s in results if s is not None)
+
+
+def _chunk(group: Group) -> int:
+    """Samples at a time; one by one where rows are streamed on a CPU: its products of a batch of
+    matrices with one vector each are slower than those of one matrix."""
+    if group.n_v > WHOLE and group.inputs["visual"].is_cpu:
+        return 1
+    return max(1, CHUNK // group.n_v**2)
+
+
+def _records(
+    method: Method,
+    picks: Picks,
+    group: Group,
+    part: slice,
+    seeds: Sequence[int],
+    options: Mapping[str, Any],
+    used: Mapping[str, Tensor],
+) -> list[Selection]:
+    """One `Selection` per sample of a chunk, indices in padded places."""
+    indices = picks.indices
+    if group.places is not None:
+        indices = group.places[part].gather(1, indices)
+    params: dict[str, Any] = method.defaults | dict(options)
+    if isinstance(params.get("prior"), Tensor):
+        params["prior"] = "explicit"
+    seeded = "seeds" in method.context
+    return [
+        Selection(
+            indices=indices[row],
+            gains=picks.gains[row],
+            method=method.name,
+            budget=indices.shape[1],
+            n_v=used["visual"].shape[1],
+            guarantee=picks.guarantee,
+            evaluations=picks.evaluations,
+            params=params | ({"seed": seeds[row]} if seeded else {}),
+        )
+        for row in range(len(indices))
+    ]
+
+
+def _check_options(method: Method, options: Mapping[str, Any]) -> None:
+    known = method.defaults
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            has = ", ".join(known) or "none"
+            raise ParameterError(f"{method.name} has no option {name!r}{hint} It has: {has}")
+
+
+def _needed(method: Method, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`visual`, which says how many tokens there are, and what the method looks at."""
+    missing = [name for name in method.requires if name not in inputs]
+    if missing:
+        name = missing[0]
+        shape = ", ".join(SHAPES[name])
+        raise MissingInputError(f"{method.name} needs {name!r} ({shape}), which was not given")
+    return {n: x for n, x in inputs.items() if n == "visual" or n in method.inputs}
+
+
+def _masks(
+    used: Mapping[str, Tensor], masks: Mapping[str, Tensor | None]
+) -> dict[str, Tensor | None]:
+    """The masks of the inputs in use, checked."""
+    out: dict[str, Tensor | None] = {}
+    for axis, name in (("n_v", "visual"), ("n_t", "text")):
+        if name in used:
+            shape = (used[name].shape[0], used[name].shape[1])
+            out[axis] = check_mask(f"{name}_mask", masks.get(axis), shape)
+    return out
+
+
+def _seeds(seed: int | Sequence[int], size: int) -> list[int]:
+    seeds = list(seed) if isinstance(seed, Sequence) else [seed] * size
+    if any(isinstance(s, bool) or not isinstance(s, int) for s in seeds):
+        raise DTypeError(f"seed: expected an int, or one per sample, got {seed!r}")
+    if len(seeds) != size:
+        raise ShapeError(f"seed: expected one or {size} of them, got {len(seeds)}")
+    return seeds
+
+
+def _prior(prior: Tensor, visual: Tensor) -> Tensor:
+    """An explicit prior for every sample (b, n_v)."""
+    b, n, _ = visual.shape
+    if prior.shape not in ((n,), (1, n), (b, n)):
+        raise ShapeError(f"prior: expected ({n},) or ({b}, {n}), got {tuple(prior.shape)}")
+    return prior.to(visual).expand(b, n)
