@@ -155,11 +155,11 @@ def self_pmi(
     check_temperature(temperature)
     unit = unit_rows("visual", visual, zero_norm=zero_norm, mask=visual_mask)
     blocks = [slice(i, i + BLOCK) for i in range(0, unit.shape[-2], BLOCK)]
-    numbers = [
-        _row_numbers(unit, rows, temperature, conditional, self_loop, visual_mask)
-        for rows in blocks
-    ]
-    shift, log_scale = (torch.cat(parts, -1) for parts in zip(*numbers, strict=True))
+    shift, log_scale = (torch.empty_like(unit[..., 0]) for _ in range(2))
+    for rows in blocks:  # written in place: small results kept between blocks fragment the heap
+        shift[..., rows], log_scale[..., rows] = _row_numbers(
+            unit, rows, temperature, conditional, self_loop, visual_mask
+        )
     context = PriorContext(
         n_v=unit.shape[-2],
         log_degree=log_scale if conditional == "softmax" else None,
@@ -174,8 +174,11 @@ def self_pmi(
     )
     if self_marginal == "uniform":
         return record
-    parts = [(record.log_cond(b) + log_prior[..., b, None]).logsumexp(-2) for b in blocks]
-    return replace(record, log_marginal=torch.stack(parts).logsumexp(0))
+    total = torch.full_like(log_scale, -math.inf)
+    for rows in blocks:
+        part = (record.log_cond(rows) + log_prior[..., rows, None]).logsumexp(-2)
+        total = torch.logaddexp(total, part)
+    return replace(record, log_marginal=total)
 
 
 def _row_numbers(
@@ -187,15 +190,23 @@ def _row_numbers(
     visual_mask: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Shift and log scale of a block of rows."""
-    cosine = unit[..., rows, :] @ unit.transpose(-1, -2)  # (..., rows, n_v)
-    hidden = outside(cosine, None, visual_mask)
-    if not self_loop:
-        hidden = hidden | _diagonal(cosine, rows)
+    part, columns = unit[..., rows, :], unit.transpose(-1, -2)
     if conditional == "softmax":
-        log_scale = (cosine / temperature).masked_fill(hidden, -math.inf).logsumexp(-1)
+        logits = (part / temperature) @ columns  # (..., rows, n_v)
+        if visual_mask is not None or not self_loop:
+            logits = logits.masked_fill(_absent(logits, rows, self_loop, visual_mask), -math.inf)
+        log_scale = logits.logsumexp(-1)
         return torch.zeros_like(log_scale), log_scale
-    low = cosine.masked_fill(hidden, math.inf).amin(-1)
-    total = _above(cosine, low.unsqueeze(-1)).masked_fill(hidden, 0.0).sum(-1)
+    cosine = part @ columns
+    absent = _absent(cosine, rows, self_loop, visual_mask)
+    low = cosine.masked_fill(absent, math.inf).amin(-1)
+    total = _above(cosine, low.unsqueeze(-1)).masked_fill(absent, 0.0).sum(-1)
     flat = total == 0  # a constant row: uniform over its real columns, as `minmax` has it
-    size = (~hidden).sum(-1).to(total.dtype).clamp(min=1)
+    size = (~absent).sum(-1).to(total.dtype).clamp(min=1)
     return torch.where(flat, low - 1, low), torch.where(flat, size, total).log()
+
+
+def _absent(like: Tensor, rows: slice, self_loop: bool, visual_mask: Tensor | None) -> Tensor:
+    """True where a block's column is padding, or the row's own token without self-loops."""
+    absent = outside(like, None, visual_mask)
+    return absent if self_loop else absent | _diagonal(like, rows)
