@@ -23,8 +23,8 @@ STEPS = {
     "aligned": 400,
     "aligned-contrastive": 200,
     "joint": 2200,
-    "fruitfly": 4000,
-    "fruitfly-contrastive": 2200,
+    "fruitfly": 3700,
+    "fruitfly-contrastive": 1700,
 }
 PRETRAINED: dict[str, tuple[str, ...]] = {
     "encoder-again": ("encoder",),
