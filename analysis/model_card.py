@@ -122,7 +122,8 @@ table gives T. It answers questions in words, with one word, about scenes of thr
 handwritten digits in seven colors over real photographs. This page is written by `mitheory card`.
 
 **Data.** Digits: `load_digits` of scikit-learn (UCI optical digits, 8 × 8 scans), 1,197 for
-training, 300 for validation, 300 for test; training scans also in 20 jittered copies. Backgrounds: ten
+training, 300 for validation, 300 for test; training scans also in 20 jittered copies. Backgrounds:
+ten
 photographs inside scikit-learn and scikit-image, each cut into three strips, one per split. The
 three splits share no scan and no column of a photograph. Scans of one writer may be in two splits:
 the source does not name writers.
@@ -139,6 +140,7 @@ never trained on pruned images. The log of every stage lies beside the weights.
 CAVEATS = """## What it is not
 
 One seed of each alignment. Its world has 100 words and one kind of thing; numbers found on it say
-what can happen in a real model of this architecture, not what does happen in LLaVA. Counting leans on
+what can happen in a real model of this architecture, not what does happen in LLaVA. Counting leans
+on
 the whole picture: the decoder was only ever shown full scenes, and dropping background alone
 changes its counts, so counting accuracy under pruning measures this too."""
