@@ -396,3 +396,13 @@ def test_the_input_is_left_alone():
 
 def test_everything_in_all_resolves():
     assert all(hasattr(mitheory, name) for name in mitheory.__all__)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_chooses_as_a_cpu():
+    case = inputs(0, b=4, n_v=40)
+    there = {name: x.cuda() for name, x in case.items()}
+    for method in SELECTORS:
+        assert kept(select_batch(method, **there, budget=9)) == kept(
+            select_batch(method, **case, budget=9)
+        )

@@ -12,7 +12,7 @@ from ..aggregation import resolve_aggregation
 from ..checks import check_relevance_weight, check_temperature, lookup
 from ..errors import ParameterError
 from ..pmi import SELF_CONDITIONALS, SelfPMI, cross_pmi, self_pmi
-from ..scores import REDUNDANCIES, weighted_score
+from ..scores import REDUNDANCIES
 from .engine import WHOLE, Picks, at, first_best, mark, rounding_slack, top_picks
 
 
@@ -101,76 +101,80 @@ def mi_greedy(problem: Problem, budget: int, first: Tensor | None = None) -> Pic
     """Algorithm 1, lines 11-19, with a running redundancy and one column of self-PMI per pick.
 
     At λ = 1 it is one sort. `first` (b, k_1) are tokens that are already selected: they are closed,
-    count as V_S from the start, and lead the result.
+    count as V_S from the start, and lead the result with a gain of NaN, being of another kind.
 
     Source: Eqs. (20)-(24).
     """
     b, n = problem.relevance.shape
-    open_ = torch.ones(b, n, dtype=torch.bool, device=problem.relevance.device)
-    done = 0
-    if first is not None and first.shape[1]:
-        open_.scatter_(1, first, False)
-        done = first.shape[1]
+    device = problem.relevance.device
+    if first is None:
+        first = torch.empty(b, 0, dtype=torch.int64, device=device)
+    done = first.shape[1]
+    open_ = torch.ones(b, n, dtype=torch.bool, device=device).scatter_(1, first, False)
     if problem.redundancy is None:
         picks = top_picks(problem.relevance, budget - done, slack=problem.slack, open_=open_)
-        return picks if not done else _lead(first, picks)
-    column = _columns(problem.redundancy)
-    update = _UPDATES[problem.redundancy_aggregation]
-    log_marginal = problem.redundancy.log_marginal
+        return _lead(first, picks) if done else picks
+    penalty, join = _penalties(problem), _JOINS[problem.redundancy_aggregation]
     lam = problem.relevance_weight
+    benefit = lam * problem.relevance if lam else torch.zeros_like(problem.relevance)
+    hopeless = torch.isneginf(benefit)  # −∞ whatever the redundancy, which may be −∞ itself
+    some_hopeless = bool(hopeless.any())
+    chosen, gains = list(first.unbind(1)), []
     running: Tensor | None = None
-    for t in range(done):
-        j = first[:, t]  # type: ignore[index]
-        running = update(running, column(j), at(log_marginal, j))
-    chosen, gains = [], []
-    for _ in range(budget - done):
-        if running is None:  # any constant for the empty set gives the same choice
-            score = weighted_score(problem.relevance, torch.zeros_like(problem.relevance), lam)
-            offset = (1 - lam) * problem.empty_redundancy
-        else:
-            score, offset = weighted_score(problem.relevance, running, lam), 0.0
-        j = first_best(score, open_, problem.slack)
-        chosen.append(j)
-        gains.append(at(score, j) - offset)
-        mark(open_, j)
-        running = update(running, column(j), at(log_marginal, j))
+    for t in range(budget):
+        if t >= done:  # the first redundancy is a constant, which moves no choice
+            score = benefit if running is None else benefit - running
+            if some_hopeless:
+                score = score.masked_fill(hopeless, -torch.inf)
+            chosen.append(first_best(score, open_, problem.slack))
+            gains.append(at(score, chosen[t]))
+            mark(open_, chosen[t])
+        new = penalty(chosen[t])
+        running = new if running is None else join(running, new)
+    if done == budget:
+        return _lead(first, Picks(first[:, :0], problem.relevance[:, :0], 0))
+    if not done:
+        gains[0] = gains[0] - (1 - lam) * problem.empty_redundancy
     evaluations = sum(n - t for t in range(done, budget))
-    if not chosen:
-        return _lead(first, Picks(first[:, :0], problem.relevance[:, :0], 0))  # type: ignore[index]
-    picks = Picks(torch.stack(chosen, 1), torch.stack(gains, 1), evaluations)
-    return picks if not done else _lead(first, picks)
+    picks = Picks(torch.stack(chosen[done:], 1), torch.stack(gains, 1), evaluations)
+    return _lead(first, picks) if done else picks
 
 
-def _lead(first: Tensor | None, picks: Picks) -> Picks:
-    """`picks` behind tokens chosen by other means, whose gain is unknown (NaN)."""
-    assert first is not None
+def _lead(first: Tensor, picks: Picks) -> Picks:
+    """`picks` behind tokens chosen by other means."""
     unknown = torch.full(first.shape, torch.nan, dtype=picks.gains.dtype, device=first.device)
     indices = torch.cat([first, picks.indices], 1)
     return Picks(indices, torch.cat([unknown, picks.gains], 1), picks.evaluations)
 
 
-def _columns(redundancy: SelfPMI) -> Callable[[Tensor], Tensor]:
-    """PMI(v_i; v_j) of all i (b, n) for one j per sample: looked up if small, streamed if large."""
-    if redundancy.unit.shape[1] > WHOLE:
-        return redundancy.column
-    table = redundancy.matrix().mT.contiguous()  # (b, j, i)
+def _penalties(problem: Problem) -> Callable[[Tensor], Tensor]:
+    """What selecting j (b,) costs every i (b, n), times 1 − λ: looked up if the whole matrix is
+    small, streamed if it is large."""
+    within = problem.redundancy
+    assert within is not None
+    weight = 1 - problem.relevance_weight
+    charge = _CHARGES[problem.redundancy_aggregation]
+    if within.unit.shape[1] > WHOLE:
+        return lambda j: weight * charge(within.column(j), at(within.log_marginal, j)[:, None])
+    table = weight * charge(within.matrix(), within.log_marginal[:, None, :])
+    table = table.mT.contiguous()  # (b, j, i)
     samples = torch.arange(len(table), device=table.device)
     return lambda j: table[samples, j]
 
 
-def _maximum(running: Tensor | None, column: Tensor, log_marginal: Tensor) -> Tensor:
-    """Eq. (20)."""
-    return column if running is None else running.maximum(column)
+def _pmi_itself(pmi: Tensor, log_marginal: Tensor) -> Tensor:
+    return pmi
 
 
-def _total(running: Tensor | None, column: Tensor, log_marginal: Tensor) -> Tensor:
-    """Eq. (21) over V_S: Σ_j p(v_j | v_i) PMI(v_i; v_j), where 0 · −∞ is 0."""
-    weight = (column + log_marginal[:, None]).exp()
-    term = torch.where(weight > 0, weight * column, 0.0)
-    return term if running is None else running + term
+def _weighted_pmi(pmi: Tensor, log_marginal: Tensor) -> Tensor:
+    """p(v_j | v_i) PMI(v_i; v_j), where 0 · −∞ is 0."""
+    weight = (pmi + log_marginal).exp()
+    return torch.where(weight > 0, weight * pmi, 0.0)
 
 
-_UPDATES: dict[str, Callable[[Tensor | None, Tensor, Tensor], Tensor]] = {
-    "max": _maximum,
-    "global": _total,
+_CHARGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "max": _pmi_itself,
+    "global": _weighted_pmi,
 }
+_JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"max": torch.maximum, "global": torch.add}
+"""Eq. (20) takes the largest penalty, Eq. (21) over V_S their sum."""

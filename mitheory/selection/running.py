@@ -40,22 +40,24 @@ def run(
     seeds = _seeds(seed, size)
     axes = dict(SHAPES)
     given: dict[str, Any] = dict(options)
+    wanted, context_names = {*method.inputs, "prior"}, method.context
+    nonzero = "zero_norm" in context_names and zero_norm == "error"
     if isinstance(given.get("prior"), Tensor):  # travels with the tokens it weighs
         axes["prior"] = ("n_v",)
         used["prior"] = _prior(given.pop("prior"), used["visual"])
     results: list[Selection | None] = [None] * size
     for group in groups(used, axes, masks):
         k = check_budget(budget, group.n_v)
-        check_values(group.inputs, nonzero="zero_norm" in method.context and zero_norm == "error")
-        step = _chunk(group)
+        check_values(group.inputs, nonzero=nonzero)
+        step = _chunk(group)  # zero rows are refused by now, or welcome
         for start in range(0, len(group.members), step):
             part = slice(start, start + step)
             rows = group.members[part].tolist()
             own = [seeds[r] for r in rows]
-            context = {"budget": k, "seeds": own, "grid": grid, "zero_norm": zero_norm}
+            context = {"budget": k, "seeds": own, "grid": grid, "zero_norm": "uninformative"}
             picks = method.fn(
-                **{n: x[part] for n, x in group.inputs.items() if n in (*method.inputs, "prior")},
-                **{n: context[n] for n in method.context},
+                **{n: x[part] for n, x in group.inputs.items() if n in wanted},
+                **{n: context[n] for n in context_names},
                 **given,
             )
             for row, selection in zip(
