@@ -163,7 +163,7 @@ def sample_scene(
     --------
     >>> scene = sample_scene("test", np.random.default_rng(0))
     >>> scene.image.shape, len(scene.things)
-    ((48, 48, 3), 4)
+    ((48, 48, 3), 6)
     """
     things = sample_things(rng, duplicates=duplicates)
     background = int(rng.integers(len(BACKGROUNDS)))
