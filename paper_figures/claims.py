@@ -91,7 +91,6 @@ def compare(
     first: tuple[str, pd.DataFrame],
     second: tuple[str, pd.DataFrame],
     scope: str = "",
-    value: str = "correct",
 ) -> list[Comparison]:
     """One comparison for each budget that both sides have; none if either side is empty.
 
@@ -100,13 +99,12 @@ def compare(
     results : for the share of tokens of each budget
     claim, source, scope : as in `Comparison`
     first, second : label and rows
-    value : column that is compared
     """
     (one, rows), (other, others) = first, second
     found = []
     for budget in sorted(set(rows["budget"]) & set(others["budget"]), reverse=True):
         here, there = (side[side["budget"] == budget] for side in (rows, others))
-        gap = difference(here, there, value=value)
+        gap = difference(here, there)
         found.append(
             Comparison(
                 claim, source, one, other, scope, int(budget), float(here["ratio"].iloc[0]),

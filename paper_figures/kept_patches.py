@@ -49,6 +49,7 @@ def data(results: Results) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "sample_id": table["sample_id"],
+            "image_id": table["image_id"],
             "question_type": table["question_type"],
             "question": [results.scenes[s].question for s in table["sample_id"]],
             "answer": table["answer"],
@@ -97,7 +98,8 @@ def faded(scene: Scene, kept: Sequence[int]) -> NDArray[np.uint8]:
 def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figure:
     """Questions as columns, methods as rows; beside each image the answer that it led to."""
     images = scenes or {}
-    samples = list(dict.fromkeys(table["sample_id"]))
+    first = table.drop_duplicates("question_type").set_index("question_type")["sample_id"]
+    samples = [first[kind] for kind in labels.question_types(first.index)]
     keys = sorted(set(table["series"]), key=labels.series_rank)
     cells = table.set_index(["series", "sample_id"])
     figure = style.new_figure(style.PAGE, 0.68 * (len(keys) + 1) + 0.5)
@@ -148,6 +150,10 @@ def _answer(ax: Axes, answer: str, correct: bool) -> None:
     )  # fmt: skip
 
 
+def _scenes(n: int) -> str:
+    return "one scene" if n == 1 else f"{n} scenes"
+
+
 def caption(table: pd.DataFrame) -> str:
     """The budget, and how many of the drawn questions each method answers rightly."""
     n = table["sample_id"].nunique()
@@ -159,7 +165,8 @@ def caption(table: pd.DataFrame) -> str:
     return (
         f"The {int(table['budget'].iloc[0])} patches that each method keeps, the others faded, and "
         "beside each image the answer with what is left; top: the whole image and the answer with "
-        "all tokens. The first question of each type in the test split is drawn; none is picked. "
+        "all tokens. The first question of each type is drawn, none is picked; they are about "
+        f"{_scenes(table['image_id'].nunique())}. "
         f"Right answers among these {n}: {named}. So few questions rank no methods."
     )
 

@@ -117,7 +117,8 @@ def _method(folder: str) -> str:
         "averaged over its draws. Open-ended questions ask for a color, digit, relation, "
         "background or number; closed-form ones for yes or no, or one of the options in the "
         "prompt. The paper and this run share the method, not the model or the questions: shapes "
-        "can be compared, heights cannot."
+        "can be compared, heights cannot. An interval of length 0 says that all answers "
+        "agreed, not that the value is certain."
     )
     return _section(
         "method",

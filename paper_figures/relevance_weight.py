@@ -83,7 +83,7 @@ def _panels(table: pd.DataFrame) -> list[str]:
 def _panel(ax: Axes, table: pd.DataFrame, name: str, looks: Mapping[int, style.Look]) -> None:
     for i, (budget, look) in enumerate(looks.items()):
         rows = table[table["budget"] == budget].sort_values("relevance_weight")
-        shift = 0.012 * (i - (len(looks) - 1) / 2)
+        shift = 0.02 * (i - (len(looks) - 1) / 2)
         panels.curve(ax, [lam + shift for lam in rows["relevance_weight"]], rows, look)
     whole = name in labels.FORM_LABELS
     ax.axvline(PAPER[table["form"].iloc[0]], color=style.GRAY, linestyle=":", linewidth=1, zorder=1)

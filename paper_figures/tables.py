@@ -75,11 +75,15 @@ def overview(named: Sequence[tuple[str, Sequence[Comparison]]]) -> str:
             ]
             link = f'<a href="#{name}">{escape(_capital(claim))}</a> '
             body.append(_row_html(f'{link}<span class="soft">({escape(source)})</span>', cells))
-    head = "".join(f'<th scope="col">{v}</th>' for v in VERDICTS)
+    head = "".join(
+        f'<th scope="col" class="{_class(v)}">{MARKS[v]}<span class="wide"> {v}</span></th>'
+        for v in VERDICTS
+    )
+    legend = ", ".join(f"{MARKS[v]} {v}" for v in VERDICTS)
     return (
         '<div class="scroll"><table><caption>Number of paired comparisons, by budget and kind of '
-        'question, that support each verdict; the rule is under <a href="#method">How to read '
-        'it</a>.</caption><thead><tr><th scope="col">the paper says</th>'
+        f"question, that support each verdict ({legend}); the rule is under "
+        '<a href="#method">How to read it</a>.</caption><thead><tr><th scope="col">the paper says</th>'
         f"{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
 
