@@ -21,7 +21,7 @@ BUDGET = 16
 
 
 def said(name: str) -> list[dict[str, Any]]:
-    """Questions, kept sets of MI-Pruner and answers with and without pruning, first 16 questions."""
+    """Kept sets of MI-Pruner and answers with and without pruning, first 16 questions."""
     fly = FruitFlyAdapter(name)
     samples = fly.encode(list(examples("test", limit=16)))
     kept = [

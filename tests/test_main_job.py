@@ -135,6 +135,16 @@ def test_extract_reuses_and_refuses(tmp_path: Path, fly: FruitFlyAdapter) -> Non
     torch.testing.assert_close(sample.visual, fresh.visual, atol=1e-2, rtol=1e-2)  # float16
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_bundle_agrees_with_cpu(samples: list[Sample]) -> None:
+    """V and attention of a GPU agree with the CPU's to 1e-3 of their largest entry."""
+    there = FruitFlyAdapter(device="cuda").encode(list(examples("test", limit=24)))
+    for a, b in zip(samples, there, strict=True):
+        for name in ("visual", "encoder_features", "cls_attention", "patch_attention"):
+            x, y = getattr(a, name), getattr(b, name)
+            assert (x - y).abs().max() <= 1e-3 * x.abs().max(), name
+
+
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A main job of three settings on 24 questions."""

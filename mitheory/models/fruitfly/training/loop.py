@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def train(
     start = _restore(stage, optimizer, named, resume) if resume.exists() else 0
     losses: list[float] = []
     clock = time.perf_counter()
-    for step in range(start, stage.steps):
+    for step in _steps(stage, start):
         for group in optimizer.param_groups:
             group["lr"] = stage.learning_rate * group["scale"] * schedule(step, stage)
         rng = np.random.default_rng([seed, sum(stage.name.encode()), step])
@@ -81,6 +81,22 @@ def train(
             losses, clock = [], time.perf_counter()
     save_modules(stage.modules, final)
     resume.unlink(missing_ok=True)
+
+
+def _steps(stage: Stage, start: int) -> Iterable[int]:
+    """The steps to go, with a progress bar where somebody watches."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(
+        range(start, stage.steps),
+        stage.name,
+        total=stage.steps,
+        completed=start,
+        console=console,
+        disable=not console.is_terminal,
+    )
 
 
 def _optimizer(stage: Stage) -> torch.optim.Optimizer:
