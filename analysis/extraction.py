@@ -44,7 +44,8 @@ def extract(
     A finished bundle of the same job at `out` is reused, an unfinished one is continued (and begun
     anew if it is of another job). `attention=False` leaves out the encoder's full attention, the
     largest array. A GPU is named in the provenance; its bundle agrees with the CPU's to 1e-3 of the
-    largest entry of each array (in float32). `overwrite=True` replaces a bundle of another job at `out`.
+    largest entry of each array (in float32). `overwrite=True` replaces a bundle of
+    another job at `out`.
 
     Raises
     ------

@@ -11,7 +11,6 @@ from .batches import batch
 from .loop import Stage
 from .symbolic import WEIGHTS, answer_loss
 
-
 # by then the other types are near their ceiling, and relations are not
 RELATIONS_FIRST = WEIGHTS | {"relation": 11.0, "counting": 3.0, "count_all": 1.5}
 
