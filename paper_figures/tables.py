@@ -83,7 +83,8 @@ def overview(named: Sequence[tuple[str, Sequence[Comparison]]]) -> str:
     return (
         '<div class="scroll"><table><caption>Number of paired comparisons, by budget and kind of '
         f"question, that support each verdict ({legend}); the rule is under "
-        '<a href="#method">How to read it</a>.</caption><thead><tr><th scope="col">the paper says</th>'
+        '<a href="#method">How to read it</a>.</caption><thead><tr>'
+        '<th scope="col">the paper says</th>'
         f"{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
 
