@@ -150,15 +150,28 @@ def _described(setting: Setting, path: Path) -> pd.DataFrame:
 def drawn(
     settings: Sequence[Setting], cells: dict[tuple[str, int], Path], run: Run
 ) -> pd.DataFrame:
-    """Kept sets of the samples that are drawn: the first question of each kind, nothing picked."""
-    budgets = [b for b in run.budgets if b <= 36][:1]
-    chosen = [s for s in settings if s.family == "method" and s.draw == 0]
-    tables = []
-    for setting in chosen:
-        for budget in budgets:
-            table = pd.read_parquet(cells[setting.selection_id, budget])
-            first = table[table.question_type.isin(DRAWN_TYPES)].groupby("question_type").head(2)
-            tables.append(first.assign(setting=setting.name, method=setting.method))
+    """Kept sets of the samples that are drawn, at the second smallest budget.
+
+    Nothing is picked by hand: the first question of each kind, each about another scene.
+    """
+    budget = sorted(run.budgets)[min(1, len(run.budgets) - 1)]
     full = pd.read_parquet(next(p for (k, _), p in cells.items() if k == FULL.selection_id))
+    chosen = _first_of_each_kind(full)
     answers = full.set_index("sample_id").prediction.rename("full_prediction")
+    tables = []
+    for setting in settings:
+        if setting.family == "method" and setting.draw == 0:
+            table = pd.read_parquet(cells[setting.selection_id, budget])
+            rows = table.set_index("sample_id").loc[chosen].reset_index()
+            tables.append(rows.assign(setting=setting.name, method=setting.method))
     return pd.concat(tables, ignore_index=True).join(answers, on="sample_id")
+
+
+def _first_of_each_kind(table: pd.DataFrame) -> list[str]:
+    """Ids of the first question of each drawn type about a scene that no earlier one is about."""
+    chosen: dict[str, str] = {}  # image -> sample
+    for kind in DRAWN_TYPES:
+        free = table[(table.question_type == kind) & ~table.image_id.isin(list(chosen))]
+        for row in free.head(1).itertuples():
+            chosen[str(row.image_id)] = str(row.sample_id)
+    return list(chosen.values())

@@ -170,6 +170,17 @@ def test_results_are_tidy(small_run: Path) -> None:
     assert table.log_prob.le(0).all()
 
 
+def test_drawn_samples_are_the_first_of_their_kind(small_run: Path) -> None:
+    """Nobody picks the pictures: first question of each kind, another scene each, all methods."""
+    kept = pd.read_parquet(small_run / "kept.parquet")
+    drawn = kept.drop_duplicates("sample_id")
+    assert drawn.question_type.is_unique
+    assert drawn.image_id.is_unique
+    assert (kept.groupby("sample_id").method.nunique() == 2).all()
+    assert set(kept.budget) == {12}
+    assert drawn.iloc[0].sample_id == "test-0-00000-color"
+
+
 def test_interrupted_run_repeats_nothing_and_ends_the_same(
     small_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
