@@ -24,7 +24,8 @@ STEPS = {
     "aligned-contrastive": 200,
     "joint": 2200,
     "fruitfly": 3700,
-    "fruitfly-contrastive": 1700,
+    "joint-contrastive": 1700,
+    "fruitfly-contrastive": 1400,
 }
 PRETRAINED: dict[str, tuple[str, ...]] = {
     "encoder-again": ("encoder",),
@@ -41,7 +42,8 @@ NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "aligned-contrastive": PRETRAINED,
     "joint": {"aligned": ("...",)},
     "fruitfly": {"joint": ("...",)},
-    "fruitfly-contrastive": {"aligned-contrastive": ("...",)},
+    "joint-contrastive": {"aligned-contrastive": ("...",)},
+    "fruitfly-contrastive": {"joint-contrastive": ("...",)},
 }
 BUILD: dict[str, Callable[[FruitFly, int], Stage]] = {
     "encoder": encoder.stage,
@@ -57,8 +59,15 @@ BUILD: dict[str, Callable[[FruitFly, int], Stage]] = {
     "fruitfly": lambda m, n: finetuning.stage(
         m, n, name="fruitfly", weights=finetuning.RELATIONS_FIRST
     ),
+    "joint-contrastive": lambda m, n: finetuning.stage(
+        m, n, name="joint-contrastive", contrastive_weight=0.3
+    ),
     "fruitfly-contrastive": lambda m, n: finetuning.stage(
-        m, n, name="fruitfly-contrastive", contrastive_weight=0.3
+        m,
+        n,
+        name="fruitfly-contrastive",
+        weights=finetuning.RELATIONS_FIRST,
+        contrastive_weight=0.3,
     ),
 }
 
