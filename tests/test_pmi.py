@@ -342,3 +342,20 @@ def test_masks_and_types_are_checked() -> None:
         cross_pmi(x, x.double(), temperature=0.1)
     with pytest.raises(ShapeError, match="got 3 and 2"):
         cross_pmi(x, torch.ones(1, 2), temperature=0.1)
+
+
+def test_what_has_no_prior_has_no_say() -> None:
+    """A row of prior 0 adds nothing to the marginal, even if it is undefined."""
+    log_p = torch.tensor([[0.25, 0.75], [math.nan, math.nan]]).log()
+    log_q = log_marginal(log_p, torch.tensor([1.0, 0.0]).log())
+    torch.testing.assert_close(log_q.exp(), torch.tensor([0.25, 0.75]))
+
+
+def test_streamed_minmax_keeps_its_zeros() -> None:
+    """Columns round otherwise than blocks do; each row still has its exact zero, in float32."""
+    rng = torch.Generator().manual_seed(0)
+    visual = torch.randn(1, 60, 96, generator=rng)
+    record = self_pmi(visual, temperature=0.1, conditional="minmax")
+    columns = torch.stack([record.column(torch.tensor([j]))[0] for j in range(60)], 1)
+    assert (columns == -math.inf).any(1).all()
+    assert torch.equal(columns == -math.inf, record.matrix()[0] == -math.inf)

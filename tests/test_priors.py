@@ -78,6 +78,21 @@ def test_positions_by_hand() -> None:
     assert (at["golden_ratio"] - thirds).abs().max() > 0.1
 
 
+def test_positions_on_a_picture_that_is_not_square() -> None:
+    """Rows come first: the center of 5 x 15 patches is row 2, column 7."""
+    center = PRIORS["center_biased"](PriorContext(75, grid=(5, 15))).view(5, 15)
+    assert center.argmax() == 2 * 15 + 7
+    torch.testing.assert_close(center, center.flip(0).flip(1))
+
+
+@pytest.mark.parametrize(("name", "low"), [("rule_of_thirds", 33), ("golden_ratio", 38)])
+def test_crossings_are_where_photographers_put_them(name: str, low: int) -> None:
+    """Of 100 rows the peaks are at 1/3 and 2/3, or at 0.382 and 0.618."""
+    column = PRIORS[name](PriorContext(100, grid=(100, 1), dtype=torch.float64))
+    half = column[:50]
+    assert abs(int(half.argmax()) - low) <= 1
+
+
 def test_frames_share_one_picture() -> None:
     """A video repeats the prior of a frame, frames outermost."""
     film = PRIORS["center_biased"](PriorContext(18, grid=(3, 3, 2))).exp()
