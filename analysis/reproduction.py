@@ -28,7 +28,7 @@ from .extraction import extract
 from .progress import console, progress
 from .settings import BUDGETS, QUICK_BUDGETS, Setting, paper_settings
 
-SAMPLES, QUICK_SAMPLES = 4096, 320
+SAMPLES, QUICK_SAMPLES = 3200, 320
 DRAWN_TYPES = ("color", "existence", "relation", "multiple_choice", "counting")
 FULL = Setting("method", "full")
 
