@@ -123,8 +123,7 @@ handwritten digits in seven colors over real photographs. This page is written b
 
 **Data.** Digits: `load_digits` of scikit-learn (UCI optical digits, 8 × 8 scans), 1,197 for
 training, 300 for validation, 300 for test; training scans also in 20 jittered copies. Backgrounds:
-ten
-photographs inside scikit-learn and scikit-image, each cut into three strips, one per split. The
+ten photographs inside scikit-learn and scikit-image, each cut into three strips, one per split. The
 three splits share no scan and no column of a photograph. Scans of one writer may be in two splits:
 the source does not name writers.
 
@@ -132,8 +131,8 @@ the source does not name writers.
 the encoder on dense patch labels; the decoder on symbolic scenes, in which a visual token is
 written down from its labels (it sees 64 of the 144 patches there, so dropped background is not new
 to it); the projector alone, by the language-model loss (`fruitfly`, as LLaVA's first stage) or by a
-patch–word contrastive loss (`fruitfly-contrastive`); then everything, on all 144 tokens. It was
-never trained on pruned images. The log of every stage lies beside the weights.
+patch–word contrastive loss (`fruitfly-contrastive`); then everything, on all 144 tokens. The image
+stages never saw a pruned image. The log of every stage lies beside the weights.
 
 ![training curves](images/training_curves.png)"""
 
@@ -141,6 +140,9 @@ CAVEATS = """## What it is not
 
 One seed of each alignment. Its world has 100 words and one kind of thing; numbers found on it say
 what can happen in a real model of this architecture, not what does happen in LLaVA. Counting leans
-on
-the whole picture: the decoder was only ever shown full scenes, and dropping background alone
-changes its counts, so counting accuracy under pruning measures this too."""
+on the whole picture: the decoder was only ever shown full scenes, and dropping background alone
+changes its counts, so counting accuracy under pruning measures this too.
+
+The stages above, run again, retrace the training up to rounding, with one exception: the plan of
+`joint-contrastive` was shortened while it ran (at steps 100 and about 900), so its learning rate
+fell later than the recipe's does."""
