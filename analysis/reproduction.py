@@ -141,6 +141,8 @@ def _described(setting: Setting, path: Path) -> pd.DataFrame:
         "word_aggregation",
     ):
         table[column] = [options[t].get(column) for t in table.question_type]
+    if setting.options.get("redundancy_aggregation") == "global":  # Eq. (21) of both terms
+        table["aggregation"] = table["aggregation"] + "+global"
     paper_rule = bool(setting.closed_options)
     return table.assign(
         setting=setting.name, family=setting.family, method=setting.method, paper_rule=paper_rule

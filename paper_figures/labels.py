@@ -21,8 +21,8 @@ METHODS = {
 }
 AGGREGATIONS = {
     "max": "max (Eqs. 19–20)",
-    "kl": "KL (Eq. 21)",
-    "joint": "joint (Eq. 21, literally)",
+    "kl+global": "KL (Eq. 21)",
+    "kl": "KL, relevance only",
     "mean": "plain mean",
     "lse": "log-sum-exp",
 }

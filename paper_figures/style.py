@@ -54,8 +54,8 @@ METHODS: Mapping[str, Look] = {
 _SPARE = ("#332288", "#661100", "#6699CC", "#AA4499")
 AGGREGATIONS: Mapping[str, Look] = {
     "max": Look("#0072B2", "o", "-", 1.9),
-    "kl": Look("#D55E00", "s", "--"),
-    "joint": Look("#CC79A7", "D", "-."),
+    "kl+global": Look("#D55E00", "s", "--"),
+    "kl": Look("#56B4E9", "X", "--"),
     "mean": Look("#E69F00", "v", ":", 1.5),
     "lse": Look("#117733", "P", "-."),
 }

@@ -32,7 +32,13 @@ LOSS = {
     ("oracle", None): 0.05, ("random", None): 0.8,
 }  # fmt: skip
 FLOOR = {"open": 0.2, "closed": 0.5}
-AGGREGATION_LOSS = {"max": 0.35, "kl": 0.27, "joint": 0.27, "mean": 0.75, "lse": 0.36}
+AGGREGATION_LOSS = {
+    "max": 0.35,
+    "kl+global": 0.27,
+    "kl": 0.3,
+    "mean": 0.75,
+    "lse": 0.36,
+}
 CONDITIONAL_LOSS = {"softmax": 0.35, "minmax": 0.5}
 
 

@@ -79,7 +79,7 @@ def test_differences_of_aggregations_are_paired_with_max(results):
     table = aggregation.data(results)
     gaps = table[table["quantity"] == "difference"]
     means = table[table["quantity"] == "accuracy"].set_index(["aggregation", "form", "budget"])
-    assert set(gaps["aggregation"]) == {"kl", "joint", "mean", "lse"}
+    assert set(gaps["aggregation"]) == {"kl+global", "kl", "mean", "lse"}
     for _, row in gaps.iterrows():
         of = means.loc[(row["aggregation"], row["form"], row["budget"]), "estimate"]
         base = means.loc[("max", row["form"], row["budget"]), "estimate"]
