@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
+from hypothesis import assume
 from torch import Tensor
 
 from mitheory import setfunctions
@@ -140,7 +141,10 @@ def algorithm_1(
     empty_redundancy: float = 0.0,
     first: tuple[int, ...] = (),
 ) -> tuple[list[int], list[float]]:
-    """Lines 4-21 of Algorithm 1, one number at a time; chosen tokens and their scores."""
+    """Lines 4-21 of Algorithm 1, one number at a time; chosen tokens and their scores.
+
+    For use under `given`: draws with a choice decided by rounding are left out.
+    """
     v, t, lam = _unit(visual), _unit(text), relevance_weight
     n, n_t = len(v), len(t)
     normalize = {"softmax": _softmax, "minmax": _minmax}[conditional]
@@ -175,17 +179,20 @@ def algorithm_1(
 
     kept, scores = list(first), []
     while len(kept) < budget:
-        best, best_score = -1, -math.inf
+        found: dict[int, float] = {}
         for i in range(n):
             if i in kept:
                 continue
             score = 0.0
             score += lam * relevance(i) if lam > 0 else 0.0
             score -= (1 - lam) * redundancy(i, kept) if lam < 1 else 0.0
-            if best < 0 or score > best_score + 1e-13:  # else a tie to rounding
-                best, best_score = i, score
+            found[i] = score
+        best = max(found, key=lambda i: (found[i], -i))
+        # a lead of rounding size is a tie or not as the sums happen to be ordered: not an example
+        others = [score for score in found.values() if score != found[best]]
+        assume(all(found[best] - score >= 1e-9 for score in others))
         kept.append(best)
-        scores.append(best_score)
+        scores.append(found[best])
     return kept, scores
 
 
