@@ -138,7 +138,7 @@ stages never saw a pruned image. The log of every stage lies beside the weights.
 
 CAVEATS = """## What it is not
 
-One seed of each alignment. Its world has 100 words and one kind of thing; numbers found on it say
+One seed of each alignment. Its world has 82 words and one kind of thing; numbers found on it say
 what can happen in a real model of this architecture, not what does happen in LLaVA. Counting leans
 on the whole picture: the decoder was only ever shown full scenes, and dropping background alone
 changes its counts, so counting accuracy under pruning measures this too.
