@@ -99,7 +99,12 @@ def extract(
     stream = lookup(dataset, DATASETS, "dataset")(split, limit=limit, seed=seed)
     adapter = FruitFlyAdapter(model, device=device)
     origin = provenance.collect(
-        command=_command(), seed=seed, device=str(adapter.device), dtype="float32", model=model
+        command=_command(),
+        seed=seed,
+        device=str(adapter.device),
+        dtype="float32",
+        model=model,
+        revision=adapter.revision,
     )
     bundle = write(
         adapter,

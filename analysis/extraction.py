@@ -15,6 +15,8 @@ from mitheory.provenance import Provenance
 
 from .progress import progress
 
+JOB = {"seed", "model", "revision", "device", "dtype", "versions"}  # what makes two jobs the same
+
 
 def chunks(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
     """Runs of about `size` examples that never split the questions about one image."""
@@ -83,4 +85,4 @@ def _enter_writer(
 def _is_same_job(bundle: Bundle, provenance: Provenance, limit: int) -> bool:
     """Whether `bundle` is what `provenance` would make again (another command may have made it)."""
     differs = set(bundle.provenance.differences(provenance))
-    return len(bundle) == limit and not differs & {"seed", "model", "device", "dtype", "versions"}
+    return len(bundle) == limit and not differs & JOB

@@ -56,11 +56,16 @@ def reproduce(
 ) -> Path:
     """Everything up to the tables; returns the path of results.parquet."""
     out.mkdir(parents=True, exist_ok=True)
+    adapter = FruitFlyAdapter(run.model, device=device)
     origin = provenance.collect(
-        command=command, seed=run.seed, device=device, dtype="float32", model=run.model
+        command=command,
+        seed=run.seed,
+        device=device,
+        dtype="float32",
+        model=run.model,
+        revision=adapter.revision,
     )
     console.print(f"[bold]1/3[/] extract {run.limit} {run.split} questions with {run.model}")
-    adapter = FruitFlyAdapter(run.model, device=device)
     source = examples(run.split, limit=run.limit, seed=run.seed)
     bundle = out / "bundle"
     extract(adapter, source, bundle, origin, limit=run.limit, dtype="float32", overwrite=True)

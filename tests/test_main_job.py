@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -129,6 +130,9 @@ def test_extract_reuses_and_refuses(tmp_path: Path, fly: FruitFlyAdapter) -> Non
     assert (out / "index.json").stat().st_mtime_ns == written
     with pytest.raises(BundleError):
         run(20)
+    retrained = replace(job, revision="other weights under the same name")
+    with pytest.raises(BundleError):
+        extract(fly, examples("test", limit=16), out, retrained, limit=16)
     assert len(run(20, overwrite=True)) == 20
     sample, fresh = Bundle.open(out)[3], fly.encode(list(examples("test", limit=4)))[3]
     assert sample.question == fresh.question

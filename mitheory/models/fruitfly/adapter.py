@@ -12,7 +12,7 @@ from torch import Tensor
 from ...bundle import Sample
 from ...errors import ParameterError, ShapeError
 from ..base import Answer, Example, PositionIds
-from .checkpoint import default_device, load
+from .checkpoint import default_device, load, revision
 from .scenes import GRID, N_PATCHES, SIDE
 from .vocabulary import MAX_WORDS, WORDS, encode
 
@@ -47,6 +47,7 @@ class FruitFlyAdapter:
         model, self.card = load(checkpoint)
         self.model = model.to(self.device)
         self.name = str(checkpoint)
+        self.revision = revision(checkpoint)
         self.batch_size = batch_size
 
     @torch.no_grad()

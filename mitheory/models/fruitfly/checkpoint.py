@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from importlib import resources
@@ -50,6 +51,11 @@ def load(name_or_path: str | Path = "fruitfly") -> tuple[FruitFly, dict[str, Any
     model.load_state_dict(tensors)
     model.requires_grad_(False)
     return model.eval(), json.loads(metadata["card"])
+
+
+def revision(name_or_path: str | Path) -> str:
+    """SHA-256 of a checkpoint's bytes: tells two trainings of one name apart."""
+    return hashlib.sha256(path_of(name_or_path).read_bytes()).hexdigest()
 
 
 def path_of(name_or_path: str | Path) -> Path:
