@@ -8,8 +8,9 @@ options stand in the prompt, as ScienceQA).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,12 +38,13 @@ class Question:
     options: tuple[str, ...] = field(default=())
 
 
+T = TypeVar("T")
 Ask = Callable[[Scene, np.random.Generator], Question | None]
 
 
-def _pick(rng: np.random.Generator, items):  # type: ignore[no-untyped-def]
+def _pick(rng: np.random.Generator, items: Sequence[T]) -> T:
     """One item of a sequence, uniformly."""
-    return items[rng.integers(len(items))]
+    return items[int(rng.integers(len(items)))]
 
 
 def _unique(scene: Scene, attribute: str) -> list[int]:
@@ -51,7 +53,7 @@ def _unique(scene: Scene, attribute: str) -> list[int]:
     return [i for i, t in enumerate(scene.things) if counts[getattr(t, attribute)] == 1]
 
 
-def _build(kind: str, text: str, answer: str, relevant: list[int], **extra) -> Question:  # type: ignore[no-untyped-def]
+def _build(kind: str, text: str, answer: str, relevant: list[int], **extra: Any) -> Question:
     return Question(kind, tuple(text.split()), answer, tuple(relevant), **extra)
 
 

@@ -172,7 +172,7 @@ def sample_scene(
     image = _canvas(split, background, rng)
     for thing, scan in zip(things, scans, strict=True):
         _paint(image, thing, scan, rng)
-    return Scene(image, things, background, *_patch_labels(things, scans))
+    return Scene(image, things, background, *patch_labels(things, scans))
 
 
 def _canvas(split: str, background: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -193,7 +193,7 @@ def _paint(
     box[:] = box * (1 - ink) * np.where(ink > 0, 0.7, 1.0) + ink * color
 
 
-def _patch_labels(
+def patch_labels(
     things: tuple[Thing, ...], scans: list[NDArray[np.float32]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Per patch the digit and color with most ink; -1 background, -2 fewer than 3 inked pixels."""

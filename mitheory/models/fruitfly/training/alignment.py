@@ -7,6 +7,8 @@ frozen word table used as input space forces V into it; no word is ever contrast
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -45,26 +47,39 @@ def held_out() -> Batch:
     return batch("validation", 160, 12, np.random.default_rng(13), dict.fromkeys(WEIGHTS, 1.0))
 
 
+def _projector_only(
+    model: FruitFly,
+    name: str,
+    loss: Callable[[np.random.Generator], Tensor],
+    steps: int,
+    *,
+    learning_rate: float,
+    warmup: int,
+) -> Stage:
+    """A stage in which encoder and decoder are frozen."""
+    validation = held_out()
+    return Stage(
+        name,
+        {"encoder": model.encoder, "projector": model.projector, "decoder": model.decoder},
+        loss,
+        lambda: evaluate(model, validation),
+        steps,
+        learning_rate=learning_rate,
+        warmup=warmup,
+        hold=0.2,
+        weight_decay=0.0,
+        scales={"encoder": 0.0, "decoder": 0.0},
+    )
+
+
 def language_stage(model: FruitFly, steps: int) -> Stage:
     """Projector only, language-model loss only."""
-    validation = held_out()
 
     def loss(rng: np.random.Generator) -> Tensor:
         data = batch("train", SCENES, QUESTIONS_EACH, rng, WEIGHTS, duplicates=0.15)
         return answer_loss(model(data.images, data.tokens), data.targets)
 
-    return Stage(
-        "aligned",
-        {"encoder": model.encoder, "projector": model.projector, "decoder": model.decoder},
-        loss,
-        lambda: evaluate(model, validation),
-        steps,
-        learning_rate=3e-3,
-        warmup=30,
-        hold=0.2,
-        weight_decay=0.0,
-        scales={"encoder": 0.0, "decoder": 0.0},
-    )
+    return _projector_only(model, "aligned", loss, steps, learning_rate=3e-3, warmup=30)
 
 
 def contrastive_loss(model: FruitFly, data: Batch, scale: float = 10.0) -> Tensor:
@@ -82,20 +97,8 @@ def contrastive_loss(model: FruitFly, data: Batch, scale: float = 10.0) -> Tenso
 
 def contrastive_stage(model: FruitFly, steps: int) -> Stage:
     """Projector only, patch-word contrastive loss only."""
-    validation = held_out()
 
     def loss(rng: np.random.Generator) -> Tensor:
         return contrastive_loss(model, batch("train", 48, 0, rng, {}))
 
-    return Stage(
-        "aligned-contrastive",
-        {"encoder": model.encoder, "projector": model.projector, "decoder": model.decoder},
-        loss,
-        lambda: evaluate(model, validation),
-        steps,
-        learning_rate=2e-3,
-        warmup=20,
-        hold=0.2,
-        weight_decay=0.0,
-        scales={"encoder": 0.0, "decoder": 0.0},
-    )
+    return _projector_only(model, "aligned-contrastive", loss, steps, learning_rate=2e-3, warmup=20)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..network import FruitFly
-from ..scenes import GRID, N_PATCHES, Scene, Thing, _patch_labels, digit_images, sample_things
+from ..scenes import GRID, N_PATCHES, Scene, Thing, digit_images, patch_labels, sample_things
 from ..vocabulary import BACKGROUND_IDS, BACKGROUNDS, COLOR_IDS, DIGIT_IDS
 from .batches import IGNORE, TYPES, questions
 from .loop import Stage
@@ -75,7 +75,7 @@ def symbolic_scenes(
         things = sample_things(rng, duplicates=duplicates)
         scans = [digits[t.digit][rng.integers(len(digits[t.digit]))] for t in things]
         background = int(rng.integers(len(BACKGROUNDS)))
-        digit, color = _patch_labels(things, scans)
+        digit, color = patch_labels(things, scans)
         scenes.append(Scene(empty, things, background, digit, color))
         labels[i], patches[i] = _write_down(things, digit, color, background, rng)
     return scenes, torch.from_numpy(labels), torch.from_numpy(patches)
