@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis import reference
 from mitheory.errors import MissingInputError
 
-from . import labels, panels, reference, style
+from . import labels, panels, style
 from .claims import Comparison, compare
 from .intervals import STATED, accuracy
 from .results import Results, Scene

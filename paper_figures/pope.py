@@ -9,10 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis import reference
 from mitheory.errors import MissingInputError, ParameterError
 from mitheory.statistics import cluster_bootstrap_ratio
 
-from . import labels, panels, reference, style
+from . import labels, panels, style
 from .claims import Comparison, compare
 from .intervals import SEED, STATED
 from .results import Results, Scene

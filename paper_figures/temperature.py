@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from analysis import reference
 from mitheory.errors import MissingInputError
 
-from . import labels, panels, reference, style
+from . import labels, panels, style
 from .claims import Comparison, compare
 from .intervals import STATED, accuracy_within
 from .results import Results, Scene

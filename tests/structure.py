@@ -22,7 +22,11 @@ THEORY_LAYERS: tuple[tuple[str, ...], ...] = (
     ("scores", "setfunctions"),
     ("selection",),
 )
-BESIDE = ("io", "provenance", "bundle", "statistics")  # may import errors, checks and one another
+# These may import errors, checks and one another.
+BESIDE = (
+    "io", "provenance", "bundle", "statistics", "estimators", "independence", "ground_truth",
+    "verdict",
+)  # fmt: skip
 PACKAGE_LAYERS = ("mitheory", "analysis", "paper_figures")
 
 PICKLING_MODULES = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from analysis import reference
 from mitheory.errors import UnknownNameError
-from paper_figures import accuracy_budget, labels, normalization, pope, reference, temperature
+from paper_figures import accuracy_budget, labels, normalization, pope, temperature
 
 
 @pytest.mark.parametrize(

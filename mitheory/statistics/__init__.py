@@ -11,6 +11,7 @@ from .bootstrap import (
     cluster_bootstrap_table,
     paired_difference,
 )
+from .clustered import clustered_mean
 from .paired import holm, mcnemar, paired_permutation
 from .records import Interval, PairedTest
 
@@ -20,6 +21,7 @@ __all__ = [
     "cluster_bootstrap",
     "cluster_bootstrap_ratio",
     "cluster_bootstrap_table",
+    "clustered_mean",
     "holm",
     "mcnemar",
     "paired_difference",

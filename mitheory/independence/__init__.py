@@ -1,0 +1,1 @@
+"""Tests of conditional independence with controlled error."""
