@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from mitheory import provenance
@@ -15,6 +16,9 @@ from mitheory.errors import MitheoryError
 
 from .datasets import DATASETS
 from .progress import console
+
+if TYPE_CHECKING:
+    from .auditing import Audited
 
 app = typer.Typer(
     help="Is information-theoretic visual-token pruning right, and when?",
@@ -42,7 +46,9 @@ def reproduce(
     jobs: Annotated[int, typer.Option(help="Worker processes; -1 takes all cores.")] = 2,
     device: Device = "cpu",
 ) -> None:
-    """Run the paper's method and its peers on the embedded model; write tables and figures.
+    """Run the paper's method and its peers on the embedded model; audit its embeddings.
+
+    Writes tables, figures and index.html, and the report of the audit to audit/.
 
     Stopped at any moment and started again, it goes on where it was.
 
@@ -54,6 +60,8 @@ def reproduce(
     changes = {"limit": limit} if limit else {}
     run = Run.make(quick=quick, model=model, seed=seed, **changes)
     compute(run, out, jobs=jobs, device=device, command=_command())
+    console.print("[bold]4/4[/] audit the embeddings")
+    _audit(out / "bundle", out / "audit", None, {"seed": seed, "model": model}, jobs)
     figures(out)
     console.print(f"open [bold]{out / 'index.html'}[/]")
 
@@ -117,6 +125,128 @@ def extract(
         overwrite=overwrite,
     )
     console.print(f"{len(bundle)} samples in [bold]{out}[/]")
+
+
+@app.command()
+def audit(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="A bundle; none for the claims that need none.")
+    ] = None,
+    out: Out = Path("audit"),
+    claims: Annotated[
+        str, typer.Option(help="Names, separated by commas; `mitheory claims` lists them.")
+    ] = "",
+    jobs: Annotated[int, typer.Option(help="Worker processes; -1 takes all cores.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of every random step; verdicts depend on it.")] = 0,
+    model: Annotated[
+        str, typer.Option(help="Checkpoint for claims with a model, if the bundle names none.")
+    ] = "",
+    scheduler: Annotated[
+        str, typer.Option(help="Dask scheduler (tcp://...) whose workers see the same files.")
+    ] = "",
+) -> None:
+    """Test every claim of the paper on a bundle of embeddings; write verdicts and a report.
+
+    Says of each claim whether it holds on these embeddings, by how much, and how sure one can be.
+    Holm's correction covers the claims of one run, so fewer --claims mean narrower intervals.
+    Stopped at any moment and started again, it goes on where it was. Exit status 1 if a claim
+    failed with an error (the others are written all the same).
+
+    [bold]Example[/]: mitheory audit out/bundle --out audit/ --jobs 2
+    """
+    names = [name.strip() for name in claims.split(",") if name.strip()]
+    options = {"seed": seed, "model": model or None}
+    audited = _audit(bundle, out, names or None, options, jobs, scheduler or None)
+    if audited.errors:
+        raise typer.Exit(1)
+
+
+def _audit(
+    bundle: Path | None,
+    out: Path,
+    names: list[str] | None,
+    options: dict[str, Any],
+    jobs: int,
+    scheduler: str | None = None,
+) -> Audited:
+    """Audit, write the report, print the ledger."""
+    from mitheory.bundle import Bundle
+
+    from .auditing import Options, run
+    from .report import write
+
+    audited = run(
+        Bundle.open(bundle) if bundle is not None else None,
+        out,
+        claims=names,
+        options=Options(**options),
+        jobs=jobs,
+        scheduler=scheduler,
+        command=_command(),
+    )
+    page = write(out)
+    console.print(verdict_table(audited))
+    console.print(f"open [bold]{page}[/]")
+    if audited.errors:
+        console.print(f"[red]{len(audited.errors)} claims failed:[/] see {out / 'errors.json'}")
+    return audited
+
+
+def verdict_table(audited: Audited) -> Table:
+    """A line per claim, as the terminal shows it."""
+    table = Table("claim", "verdict", "effect", "95% interval", "of interest", "n", "seconds")
+    for record in audited.records:
+        effect, smallest = record["effect"], record["smallest_effect"]
+        table.add_row(
+            record["claim"],
+            record["decision"] if not record["error"] else "error",
+            f"{effect['value']:.3g} {effect['unit']}" if effect else "",
+            f"[{effect['low']:.3g}, {effect['high']:.3g}]" if effect else "",
+            f"{smallest['region'].replace('_', ' ')} {smallest['value']:g}" if smallest else "",
+            str(record["n"]),
+            f"{audited.timings[record['claim']]:.1f}",
+        )
+    return table
+
+
+@app.command()
+def claims() -> None:
+    """List the claims that `mitheory audit` can test.
+
+    [bold]Example[/]: mitheory claims
+    """
+    from .claims import CLAIMS
+
+    table = Table("claim", "kind", "source", "statement", "needs")
+    for claim in CLAIMS.values():
+        needs = ", ".join(claim.needs) if claim.needs_bundle else "no bundle"
+        table.add_row(claim.name, claim.kind, claim.source, claim.statement, needs)
+    Console().print(table)
+
+
+@app.command()
+def calibrate(
+    out: Out = Path("calibration"),
+    parts: Annotated[
+        str, typer.Option(help="Of estimators, independence, verdicts; all without.")
+    ] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="A thin slice: a minute.")] = False,
+    jobs: Annotated[int, typer.Option(help="Worker processes; -1 takes all cores.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of every simulation.")] = 0,
+) -> None:
+    """Measure estimators, independence tests and the decision rule where the truth is known.
+
+    Writes bias, spread and coverage of every estimator on every ground truth, size and power of
+    the independence tests, and the error rates of the verdicts. Resumable.
+
+    [bold]Example[/]: mitheory calibrate --quick --out calibration/
+    """
+    from .calibration import PARTS
+    from .calibration import calibrate as measure
+
+    names = tuple(name.strip() for name in parts.split(",") if name.strip())
+    measure(out, parts=names or tuple(PARTS), quick=quick, jobs=jobs, seed=seed)
+    console.print(f"tables in [bold]{out}[/]")
 
 
 @app.command()

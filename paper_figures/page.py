@@ -19,7 +19,7 @@ TITLE = "MI-Pruner and its peers, measured"
 HEADLINE = "accuracy_budget"
 
 
-def html(rendered: Sequence[Rendered], results: Results, *, folder: str) -> str:
+def html(rendered: Sequence[Rendered], results: Results, *, folder: str, audit: str = "") -> str:
     """The page.
 
     Parameters
@@ -27,11 +27,13 @@ def html(rendered: Sequence[Rendered], results: Results, *, folder: str) -> str:
     rendered : all figures, drawn or missing
     results : for the options and the provenance of the run
     folder : where the figures are, seen from the page
+    audit : the audit's verdicts in short; empty where there was none
     """
     drawn = [figure for figure in rendered if figure.is_drawn]
     missing = [figure for figure in rendered if not figure.is_drawn]
     parts = [
         _glance(drawn),
+        _section("audit", "The audit: every claim as a test", audit) if audit else "",
         *(_figure(figure, folder) for figure in drawn),
         _missing(missing),
         _method(folder),
@@ -41,7 +43,7 @@ def html(rendered: Sequence[Rendered], results: Results, *, folder: str) -> str:
     return template.substitute(
         title=escape(TITLE),
         subtitle=_subtitle(results),
-        contents=_contents(drawn, has_missing=bool(missing)),
+        contents=_contents(drawn, has_missing=bool(missing), has_audit=bool(audit)),
         body="\n".join(part for part in parts if part),
     )
 
@@ -61,8 +63,9 @@ def _subtitle(results: Results) -> str:
     return escape(" · ".join(words))
 
 
-def _contents(drawn: Iterable[Rendered], *, has_missing: bool) -> str:
-    entries = [(figure.spec.name, figure.spec.title) for figure in drawn]
+def _contents(drawn: Iterable[Rendered], *, has_missing: bool, has_audit: bool) -> str:
+    entries = [("audit", "The audit")] if has_audit else []
+    entries += [(figure.spec.name, figure.spec.title) for figure in drawn]
     entries += [("missing", "Not drawn")] if has_missing else []
     entries += [("method", "How to read it"), ("provenance", "Provenance")]
     return "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title in entries)

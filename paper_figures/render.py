@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from mitheory.errors import MitheoryError
 from mitheory.io import atomic_write_csv, atomic_write_text, remove, replacing
 
-from . import claims, page
+from . import audit, claims, page
 from .claims import Comparison
 from .registry import FIGURES
 from .results import Results, load
@@ -85,7 +85,9 @@ def render_all(
         atomic_write_csv(out / FOLDER / "comparisons.csv", claims.table(comparisons))
     else:
         remove(out / FOLDER / "comparisons.csv")
-    atomic_write_text(out / "index.html", page.html(rendered, results, folder=FOLDER))
+    verdicts = audit.summary(out)
+    html = page.html(rendered, results, folder=FOLDER, audit=verdicts)
+    atomic_write_text(out / "index.html", html)
     return rendered
 
 

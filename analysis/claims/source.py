@@ -13,7 +13,7 @@ from mitheory.bundle.fields import FIELDS
 from mitheory.bundle.records import INDEX
 from mitheory.errors import DTypeError, EmptyInputError, ParameterError, ShapeError
 
-IMAGES_PER_CHUNK = 32
+SAMPLES_PER_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,16 @@ class Source:
         return tuple(self.by_image)[:limit]
 
     def chunks(self, limit: int | None = None) -> list[tuple[str, ...]]:
-        """Runs of images, the unit of work and of resumption."""
-        images = self.images(limit)
-        return [images[i : i + IMAGES_PER_CHUNK] for i in range(0, len(images), IMAGES_PER_CHUNK)]
+        """Runs of whole images with some 64 samples, the unit of work and of resumption."""
+        chunks: list[list[str]] = []
+        room = 0
+        for image in self.images(limit):
+            if room <= 0:
+                chunks.append([])
+                room = SAMPLES_PER_CHUNK
+            chunks[-1].append(image)
+            room -= len(self.by_image[image])
+        return [tuple(chunk) for chunk in chunks]
 
     def load(self, images: Sequence[str]) -> list[Sample]:
         """All samples of these images."""
@@ -145,12 +152,16 @@ class Source:
 
     @property
     def fingerprint(self) -> str:
-        """Of the content of a bundle: its index holds the checksum of every tensor."""
-        if self.bundle is None:
-            return hashlib.sha256(repr(sorted(self._in_memory)).encode()).hexdigest()
-        file = self.bundle.path
-        file = file / INDEX if file.is_dir() else file
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        """Of the content: a bundle's index holds the checksum of every tensor."""
+        digest = hashlib.sha256()
+        if self.bundle is not None:
+            file = self.bundle.path
+            digest.update((file / INDEX if file.is_dir() else file).read_bytes())
+        for sample in sorted(self.samples, key=lambda s: s.sample_id):
+            digest.update(sample.sample_id.encode())
+            for name, tensor in sample.tensors().items():
+                digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -1,0 +1,42 @@
+"""The audit of a run, in short, on the page of its figures: one line per claim, with a link."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+FOLDER = "audit"
+
+
+def summary(results_dir: Path) -> str:
+    """HTML of the verdicts of the audit beside the results; empty if there is none."""
+    file = results_dir / FOLDER / "verdicts.json"
+    if not file.exists():
+        return ""
+    document = json.loads(file.read_text(encoding="utf-8"))
+    rows = "".join(_row(verdict) for verdict in document["verdicts"])
+    about = document["audit"]
+    return (
+        f"<p>Each assumption of the method as a test on the embeddings of this run "
+        f"({about['n_samples']:,} questions about {about['n_images']:,} scenes): "
+        f'<a href="{FOLDER}/index.html">the whole report</a>.</p>'
+        '<div class="scroll"><table class="small"><thead><tr><th>Claim</th><th>Where</th>'
+        f"<th>Verdict</th><th>Effect [95%]</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _row(verdict: dict[str, Any]) -> str:
+    name = escape(verdict["claim"])
+    effect = verdict["effect"]
+    number = (
+        f"{effect['value']:.3g} [{effect['low']:.3g}, {effect['high']:.3g}] {effect['unit']}"
+        if effect
+        else ""
+    )
+    return (
+        f'<tr><td><a href="{FOLDER}/index.html#{name}">{escape(verdict["statement"])}</a></td>'
+        f"<td>{escape(verdict['source'])}</td><td><strong>{escape(verdict['decision'])}</strong>"
+        f"</td><td>{escape(number)}</td></tr>"
+    )
