@@ -1,0 +1,158 @@
+"""`docs/calibration.md` and its figure, from the committed tables: ``python -m`` this module."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+
+from mitheory.io import atomic_write_text
+
+from . import tables
+from .choose import NUMBERS, committed_table
+from .figure import data, draw
+
+FIGURE = "images/calibration_bias.png"
+TITLE = """# Calibration
+
+Estimators and the decision rule where the answer is known. Everything on this page but its prose
+is written by `python -m analysis.calibration.render` from two tables that `mitheory calibrate`
+makes and the package carries, `analysis/calibration/estimators.csv` and `verdicts.csv`; a test
+compares the two. All information is in nats.
+"""
+ESTIMATORS = """## Estimators
+
+A ground truth (`mitheory.ground_truth`) is drawn n times in d dimensions a side; every estimator
+sees the same samples. *Leading*: the dependence lies in four directions, those of largest variance
+of a covariance with eigenvalues 1/k. *Trailing*: in the four of smallest variance. *Spread*:
+evenly in all directions of an identity covariance. *Bias* is mean estimate less truth, *spread*
+the standard deviation over the repeats, *coverage* how often the nominal 95% interval of the
+pointwise contributions (`mitheory.statistics.clustered_mean`) holds the truth. Repeats are few
+where a call is slow (4 at least, 2 for trained bounds), so a coverage here is coarse.
+"""
+CHOICE = """### Which estimator at which size
+
+The estimator whose largest root mean square error over the ground truths is smallest, and that
+error; bold where it is at most {tolerance} nats, else there is none to recommend.
+`analysis.calibration.choose.choose(quantity, n, d, tolerance)` reads the same table; between sizes
+it goes to the next smaller n and the next larger d. An estimator that failed on one of the ground
+truths of a size is out there.
+"""
+VERDICTS = """## The decision rule
+
+Images of 1 to 14 rows are simulated; the effect goes through `clustered_mean`, the interval through
+`decide`, families of claims through `holm_verdicts`. *Normal*, *skewed* (exponential, skewness 2):
+image effects and rows with half of the variance each, smallest effect 0.5 standard deviations.
+*Bernoulli*: a rate whose chance differs between images, smallest effect 0.05, `span=1`. The true
+effect is zero, just the smallest effect (*border*), or *twice* it. At the border every decision is
+wrong, so *holds* and *violated* together should come in 5% at most.
+
+### One claim: "the effect is negligible"
+
+"""
+FAMILIES = """### Twenty claims with Holm's correction
+
+All at the border, or ten there and ten at twice it. *Any wrong*: families with a wrong decision, 5%
+at most if the rule keeps its word. *Decided*: right decisions among the claims that can be decided.
+
+"""
+
+
+def verdict_table() -> pd.DataFrame:
+    """The committed calibration of the decision rule."""
+    with files(__package__).joinpath("verdicts.csv").open() as stream:
+        return pd.read_csv(stream)
+
+
+def document() -> str:
+    """The page."""
+    table, verdicts = committed_table(), verdict_table()
+    parts = [
+        TITLE,
+        ESTIMATORS,
+        _picture(),
+        CHOICE.format(tolerance=tables.TOLERANCE),
+        *_choices(table),
+        *_errors_of_size(table),
+        *_other_truths(table),
+        "### What was run\n",
+        tables.costs(table) + "\n",
+        "Rows that failed, by error (numbers as #):\n",
+        tables.errors(table) + "\n",
+        VERDICTS + tables.single_claims(verdicts, "negligible") + "\n",
+        FAMILIES + tables.families(verdicts) + "\n",
+    ]
+    return "\n".join(parts)
+
+
+def _picture() -> str:
+    return (
+        f"![bias of the estimators against dimension]({FIGURE})\n\n"
+        "Lines: mean estimate less 1 nat, bars one standard deviation over repeats. On the dotted "
+        "line\nan estimator sees nothing; triangles lie beyond the edge.\n"
+    )
+
+
+def _choices(table: pd.DataFrame) -> list[str]:
+    parts = []
+    for quantity, name in (("mi", "Mutual information"), ("cmi", "Conditional mutual information")):
+        for structures, where in (
+            (NUMBERS, "wherever the dependence lies"),
+            (("leading",), "if it lies in the leading directions, which is to be checked"),
+        ):
+            parts += [
+                f"{name}, {where}:\n",
+                tables.recommendations(table, quantity, structures) + "\n",
+            ]
+    return parts
+
+
+def _errors_of_size(table: pd.DataFrame) -> list[str]:
+    parts = []
+    for quantity in ("mi", "cmi"):
+        for family in tables.family_of(quantity):
+            at = {"truth": family, "n": tables.SHOWN_N, "quantity": quantity}
+            title = f"`{family}`, n = {tables.SHOWN_N:,}"
+            parts += [
+                f"### {title}\n",
+                "Bias with 1 nat planted:\n",
+                tables.by_dimension(table, "bias", planted=1.0, **at) + "\n",
+                "Bias with 0 nats planted:\n",
+                tables.by_dimension(table, "bias", planted=0.0, **at) + "\n",
+                "Coverage of the nominal 95% interval with 1 nat planted:\n",
+                tables.by_dimension(table, "coverage", planted=1.0, **at) + "\n",
+                "Detection limit (least planted nats told from none with 80% power at 5%, as if "
+                "the mean\nat 0 nats were known; ∞: not even 1, or 2, nats):\n",
+                tables.limits(table, quantity, family) + "\n",
+            ]
+    return parts
+
+
+def _other_truths(table: pd.DataFrame) -> list[str]:
+    parts = [f"### Not Gaussian, n = {tables.SHOWN_N:,}: bias\n"]
+    for truth in ("gaussian_trailing", "cubic", "asinh", "spiral", "student_t", "collider_spread"):
+        parts += [
+            f"`{truth}`:\n",
+            tables.by_dimension(table, "bias", truth=truth, n=tables.SHOWN_N) + "\n",
+        ]
+    return [
+        *parts,
+        f"### Real embeddings, d = 96, n = {tables.SHOWN_N:,}\n",
+        "Center patches of the fruit-fly's things, paired by digit so that the digits share a "
+        "known\nnumber of nats (`mitheory.ground_truth.label_pairs`): estimate ± standard deviation.\n",
+        tables.real_embeddings(table) + "\n",
+        "### Letters, n = 300: bias\n",
+        "d − 1 of the d columns of each side are irrelevant fair bits.\n",
+        tables.letters(table, 300) + "\n",
+    ]
+
+
+def write(docs: Path) -> None:
+    """Write the page and its figure into the folder of documents."""
+    atomic_write_text(docs / "calibration.md", document())
+    draw(data(committed_table())).savefig(docs / FIGURE)
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parents[2] / "docs")
