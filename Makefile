@@ -37,8 +37,9 @@ lint: $(DEV_STAMP)  ## Check format, style and types
 docs: $(DOCS_STAMP)  ## Build the HTML documentation into docs/_build
 	$(BIN)/sphinx-build -q -W docs docs/_build
 
-index: $(STAMP)  ## Rewrite docs/equations.md from the Source: lines of the docstrings
+index: $(STAMP)  ## Rewrite docs/equations.md and docs/claims.md from the code
 	$(BIN)/python docs/equations.py
+	$(BIN)/python docs/claims.py
 
 benchmark: $(STAMP)  ## Time the fast selection against the literal Algorithm 1
 	$(BIN)/python -m benchmarks.selection $(ARGS)

@@ -1,4 +1,4 @@
-"""The audit: rows, files, resumption, failures, and that nothing about the run changes a verdict."""
+"""The audit: rows, files, resumption, failures; nothing about the run changes a verdict."""
 
 from __future__ import annotations
 
@@ -382,10 +382,10 @@ def test_every_claim_says_what_it_is(name):
     claim = CLAIMS[name]
     module = importlib.import_module(f"analysis.claims.{name}")
     assert module.CLAIM is claim
-    assert (module.STATEMENT, module.SOURCE, module.KIND) == (
+    assert (
         claim.statement, claim.source, claim.kind,
-    )  # fmt: skip
-    assert module.SMALLEST_EFFECT == claim.smallest_effect
+    ) == (module.STATEMENT, module.SOURCE, module.KIND)  # fmt: skip
+    assert claim.smallest_effect == module.SMALLEST_EFFECT
     assert module.evaluate == claim.evaluate
     if claim.smallest_effect is not None:
         assert len(claim.smallest_effect.reason) > 20

@@ -84,6 +84,11 @@ def test_the_equation_index_is_current():
     assert equations.TARGET.read_text(encoding="utf-8") == equations.table(), "run `make index`"
 
 
+def test_the_list_of_claims_is_current():
+    claims = load("claims")
+    assert claims.TARGET.read_text(encoding="utf-8") == claims.document(), "run `make index`"
+
+
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: f"{e.module}.{e.name}")
 def test_sources_name_an_equation_or_a_reference(entry):
     """A source points at a place in the paper, at theory.md, or at a work in references.bib."""
