@@ -80,6 +80,12 @@ def test_floor_leaves_varied_values_alone():
     assert clustered_mean(x, np.arange(100), span=1.0) == clustered_mean(x, np.arange(100))
 
 
+def test_floor_is_for_rates():
+    """Shares that vary a little have the error they show; the floor would swamp it."""
+    x = np.linspace(0.95, 0.97, 20)
+    assert clustered_mean(x, np.arange(20), span=1.0) == clustered_mean(x, np.arange(20))
+
+
 def test_bad_input_is_refused():
     with pytest.raises(ParameterError, match="two or more"):
         clustered_mean([1.0, 2.0], ["a", "a"])

@@ -29,8 +29,8 @@ def clustered_mean(
     clusters : (n,) labels; rows of one label may depend on each other
     weights : (n,) nonnegative, optional
     span : float, optional
-        Largest minus smallest value possible. Then the error is at least 2.25 span / G, so that a
-        rate of 0 out of G is not taken for certain.
+        Largest minus smallest value possible. Where the rows hold at most two values (a rate), the
+        error is then at least 2.25 span / G, so that 0 out of G is not taken for certain.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def clustered_mean(
     mean = float((w * x).sum() / total)
     parts = np.bincount(codes, weights=w * (x - mean), minlength=n_clusters) / total
     se = float(np.sqrt(n_clusters / (n_clusters - 1) * (parts**2).sum()))
-    if span is not None:
+    if span is not None and len(np.unique(x)) <= 2:
         se = max(se, FLOOR * span / n_clusters)
     if not np.isfinite(se):
         raise NonFiniteError(f"standard error is not finite: {se}")
