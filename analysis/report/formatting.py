@@ -29,8 +29,8 @@ def plain(value: float, digits: int = 3) -> str:
 
     Examples
     --------
-    >>> plain(0.12345), plain(-1234567), plain(1e-7), plain(0.0), plain(float("inf"))
-    ('0.123', '−1,234,567', '1×10⁻⁷', '0', '∞')
+    >>> plain(0.12345), plain(0.1), plain(-1234567), plain(1e-7), plain(0.0), plain(float("inf"))
+    ('0.123', '0.1', '−1,234,567', '1×10⁻⁷', '0', '∞')
     """
     if math.isnan(value):
         return "undefined"
@@ -40,7 +40,9 @@ def plain(value: float, digits: int = 3) -> str:
         return f"{int(value):,}".replace("-", MINUS)
     size = math.floor(math.log10(abs(value)))
     if -4 <= size < 6:
-        return f"{value:,.{max(0, digits - 1 - size)}f}".replace("-", MINUS)
+        shown = f"{value:,.{max(0, digits - 1 - size)}f}"
+        shown = shown.rstrip("0").rstrip(".") if "." in shown else shown
+        return shown.replace("-", MINUS)
     mantissa, power = f"{value:.{digits - 1}e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
     return f"{mantissa}×10{_raised(int(power))}".replace("-", MINUS)

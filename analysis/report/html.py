@@ -15,14 +15,14 @@ class Markup(str):
 
 
 def text(value: object) -> Markup:
-    """Escaped, unless it is markup; the parts of an iterable one after the other; None is nothing.
+    """Escaped unless markup; parts of an iterable one after the other; None, False are nothing.
 
     Examples
     --------
-    >>> text("a < b"), text([Markup("<b>"), "&", None])
+    >>> text("a < b"), text([Markup("<b>"), "&", None, False])
     ('a &lt; b', '<b>&amp;')
     """
-    if value is None:
+    if value is None or value is False:
         return Markup("")
     if isinstance(value, Markup):
         return value

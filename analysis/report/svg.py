@@ -10,6 +10,7 @@ import io
 import os
 import re
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -101,9 +102,9 @@ def _recolor(node: ET.Element) -> None:
         return
     style = node.get("style")
     if style:
-        is_text = node.tag.endswith("text")
-        style = _COLOR.sub(lambda match: _ink(match, style, is_text), style)
-        node.set("style", style.replace("'DejaVu Sans'", FONTS))
+        ink = partial(_ink, style=style, is_text=node.tag.endswith("text"))
+        recolored = _COLOR.sub(ink, style)
+        node.set("style", recolored.replace("'DejaVu Sans'", FONTS))
     for child in node:
         _recolor(child)
 
