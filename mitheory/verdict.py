@@ -10,6 +10,7 @@ evidence for a claim. A theorem is *refuted* by a counter-example and else, havi
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -237,6 +238,36 @@ class Verdict:
         if self.effect.se == 0:
             return 0.0 if distance > 0 else 1.0
         return float(2 * student.sf(distance / self.effect.se, self.effect.df))
+
+    def _repr_html_(self) -> str:
+        """The verdict as a small table, for notebooks."""
+        rows = [(name, html.escape(text)) for name, text in self._lines() if text]
+        title = f"<b>{html.escape(self.claim)}</b>: {self.decision}"
+        body = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows)
+        return f"<table><caption>{title}</caption><tbody>{body}</tbody></table>"
+
+    def _lines(self) -> list[tuple[str, str]]:
+        """What a reader needs to know of it, by name; some may be empty."""
+        effect, smallest = self.effect, self.smallest_effect
+        lines = [("why", self.reason or "")]
+        if effect is not None:
+            low, high = effect.interval(self.level)
+            ends = f"[{low:.3g}, {high:.3g}] at {100 * self.level:.4g}%"
+            lines.append(("effect", f"{effect.name}: {effect.value:.3g} {effect.unit}"))
+            lines.append(("interval", ends))
+        if smallest is not None:
+            region = smallest.region.replace("_", " ")
+            lines.append(("claimed", f"{region} {smallest.value:g} {smallest.unit}"))
+        if self.counter_example is not None:
+            pairs = ", ".join(f"{k} = {v}" for k, v in self.counter_example.items())
+            lines.append(("counter-example", pairs))
+        counted = f"{self.n:,} {self.unit}" + f"; {self.checked:,} checked" * bool(self.checked)
+        return [
+            *lines,
+            ("n", counted),
+            ("method", self.method),
+            *(("but", c) for c in self.caveats),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values, with the decision, the p-value and both intervals written out."""

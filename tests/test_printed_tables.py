@@ -189,7 +189,7 @@ def test_transcription_keeps_the_printed_digits():
     assert cells[Key(1, "LLaVA1.5-7B", "full", "Full", "SQA")].text == "66.80"
     # the one number of the tables with a single decimal
     assert [k.where for k, c in cells.items() if len(c.text.split(".")[1]) != 2] == [
-        "Tab. 11, Qwen3VL-2B, keep 25%, MI-Attention, POPE_random_yes"
+        "Tab. 11, Qwen3VL-2B, keep 25%, MI-Attention, POPE random yes"
     ]
 
 

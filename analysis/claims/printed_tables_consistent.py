@@ -96,6 +96,7 @@ def _example(impossible: pd.DataFrame) -> dict[str, Any]:
 def _findings(rows: pd.DataFrame) -> list[dict[str, str]]:
     """Every disagreement."""
     columns = ["family", "where", "printed", "recomputed", "changes"]
+    rows = rows.assign(family=rows["family"].str.replace("_", " "))
     return [
         dict(zip(columns, map(str, row), strict=True))
         for row in rows[columns].itertuples(index=False)

@@ -24,9 +24,9 @@ class Key(NamedTuple):
 
     @property
     def where(self) -> str:
-        """In words, such as "Tab. 10, LLaVA1.5-7B, keep 32, Random, POPE_average_acc"."""
+        """In words, such as "Tab. 10, LLaVA1.5-7B, keep 32, Random, POPE average acc"."""
         method = "all tokens" if self.method == "Full" else f"keep {self.keep}, {self.method}"
-        return f"Tab. {self.table}, {self.model}, {method}, {self.metric}"
+        return f"Tab. {self.table}, {self.model}, {method}, {self.metric.replace('_', ' ')}"
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,8 @@ def _number(value: float, name: str, error: float | None) -> str:
     # rounding of an exact number leaves errors of 1e-16, which carry no digit
     if error is None or error <= 1e-9 * max(1.0, abs(value)) or not 1e-4 <= error < 1e6:
         return plain(round(value, 12))
-    return f"{value:,.{decimals(error)}f}".replace("-", MINUS)
+    shown = f"{value:,.{decimals(error)}f}"
+    return shown.lstrip("-") if not shown.strip("-0.") else shown.replace("-", MINUS)
 
 
 def p_value(p: float) -> str:

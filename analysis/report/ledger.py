@@ -45,10 +45,8 @@ def _row(record: Record) -> Markup:
 
 def _effect(record: Record) -> Markup | str:
     effect, smallest = record["effect"], record["smallest_effect"]
-    if record["error"]:
-        return tag("span", record["error"], class_="why")
     if record["reason"]:
-        return tag("span", record["reason"], class_="why")
+        return tag("span", record["error"] or record["reason"], class_="why")
     if effect is None:
         said = f"{plain(record['checked'])} checked" if record["checked"] else ""
         return tag("span", said, class_="why")

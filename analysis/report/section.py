@@ -54,8 +54,8 @@ def _part(title: str, content: Markup | str | None) -> Markup | None:
 def _because(record: Record) -> Markup | None:
     """Why there is no verdict."""
     if record["error"]:
-        return tag("p", tag("strong", "It stopped with an error: "), tag("code", record["error"]),
-                   class_="because")  # fmt: skip
+        lost = "It stopped with an error: " if record["reason"] else "The figure was not drawn: "
+        return tag("p", tag("strong", lost), tag("code", record["error"]), class_="because")
     if record["reason"]:
         return tag("p", tag("strong", "Not assessed: "), record["reason"], class_="because")
     return None
@@ -87,7 +87,7 @@ def _numbers(record: Record) -> Markup | None:
         pairs.append(("p-value", f"{p_value(p)}, against the border of the claim's region"))
     if record["checked"]:
         pairs.append(("instances checked", plain(record["checked"])))
-    if record["reason"] is None and not record["error"]:
+    if record["reason"] is None:
         pairs.append(("n", f"{plain(record['n'])} {record['unit']}"))
         pairs.append(("method", record["method"]))
         pairs.append(("seed", str(record["seed"])))

@@ -76,7 +76,9 @@ def _table(rows: Sequence[Sequence[object]], header: Sequence[str] | None) -> Ma
 
 
 def _cell(item: object) -> Markup:
-    return tag("td", item)
+    # or a column of words wraps at each of them
+    long = isinstance(item, str) and len(item) > 24 and not item.startswith("<")
+    return tag("td", item, class_="long" if long else None)
 
 
 def _folded(content: Markup, title: str) -> Markup:

@@ -32,8 +32,9 @@ REGIONS = {
 
 
 def decision(record: Record) -> str:
-    """The record's decision, or "error" if the claim failed."""
-    return "error" if record["error"] else str(record["decision"])
+    """The record's decision; "error" if an error left none. A lost figure leaves the decision."""
+    failed = record["error"] and record["decision"] == "unassessed"
+    return "error" if failed else str(record["decision"])
 
 
 def badge(name: str) -> Markup:

@@ -41,7 +41,7 @@ def run_checks(cells: Cells | None = None) -> list[Check]:
     --------
     >>> wrong = [c for c in run_checks() if c.family == "averages" and not c.agrees]
     >>> wrong[0].where, wrong[0].printed, wrong[0].recomputed
-    ('Tab. 10, LLaVA1.5-7B, keep 32, Random, POPE_average_acc', '73.23', '74.530')
+    ('Tab. 10, LLaVA1.5-7B, keep 32, Random, POPE average acc', '73.23', '74.530')
     """
     found = printed_cells() if cells is None else cells
     return [check for family in CHECKS.values() for check in family(found)]
