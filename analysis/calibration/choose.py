@@ -143,7 +143,7 @@ def _best(rows: pd.DataFrame, quantity: str, n: int, d: int, tolerance: float) -
     """The variant with the smallest worst error that ran on every ground truth of the cell."""
     cases = rows.groupby(["truth", "planted"], dropna=False).ngroups
     done = rows[rows["error"].isna()]
-    complete = [name for name, group in done.groupby("variant") if len(group) == cases]
+    complete = [str(v) for v in done["variant"].unique() if (done["variant"] == v).sum() == cases]
     at_n, at_d = int(rows["n"].iloc[0]), int(rows["d"].iloc[0])
     if not complete:
         reason = f"no estimator ran on all {cases} ground truths at n = {at_n}, d = {at_d}"
@@ -153,21 +153,21 @@ def _best(rows: pd.DataFrame, quantity: str, n: int, d: int, tolerance: float) -
     worst = {name: float(done.loc[done["variant"] == name, "rmse"].max()) for name in complete}
     name = min(worst, key=lambda v: (worst[v], v))
     own = done[done["variant"] == name]
-    at = own.loc[own["rmse"].idxmax()]
+    at = own.sort_values("rmse").iloc[-1]
     limits = [
         detection_limit(own[own["truth"] == family])
         for family in MAIN_FAMILIES[quantity]
         if (own["truth"] == family).any()
     ]
-    reason = None
+    why: str | None = None
     if worst[name] > tolerance:
-        reason = (
+        why = (
             f"the best of {len(complete)} estimators, {name}, is off by {worst[name]:.2g} nats "
             f"(root mean square) on {at['truth']} at n = {at_n}, d = {at_d}; "
             f"{tolerance:g} was asked for"
         )
     return Recommendation(
-        variant=None if reason else name,
+        variant=None if why else name,
         quantity=quantity,
         n=n,
         d=d,
@@ -178,5 +178,5 @@ def _best(rows: pd.DataFrame, quantity: str, n: int, d: int, tolerance: float) -
         bias=(float(own["bias"].min()), float(own["bias"].max())),
         spread=float(own["spread"].max()),
         detection_limit=max(limits, default=math.nan),
-        reason=reason,
+        reason=why,
     )

@@ -44,7 +44,8 @@ VERDICTS = """## The decision rule
 Images of 1 to 14 rows are simulated; the effect goes through `clustered_mean`, the interval through
 `decide`, families of claims through `holm_verdicts`. *Normal*, *skewed* (exponential, skewness 2):
 image effects and rows with half of the variance each, smallest effect 0.5 standard deviations.
-*Bernoulli*: a rate whose chance differs between images, smallest effect 0.05, `span=1`. The true
+*Bernoulli*: zeros and ones whose chance differs between images, smallest effect 0.05, `span=1`;
+*share*: of 144 patches, else alike. The true
 effect is zero, just the smallest effect (*border*), or *twice* it. At the border every decision is
 wrong, so *holds* and *violated* together should come in 5% at most.
 
@@ -140,7 +141,7 @@ def _other_truths(table: pd.DataFrame) -> list[str]:
         *parts,
         f"### Real embeddings, d = 96, n = {tables.SHOWN_N:,}\n",
         "Center patches of the fruit-fly's things, paired by digit so that the digits share a "
-        "known\nnumber of nats (`mitheory.ground_truth.label_pairs`): estimate ± standard deviation.\n",
+        "known\nnumber of nats (`mitheory.ground_truth.label_pairs`): estimate ± its spread.\n",
         tables.real_embeddings(table) + "\n",
         "### Letters, n = 300: bias\n",
         "d − 1 of the d columns of each side are irrelevant fair bits.\n",

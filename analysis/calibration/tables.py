@@ -108,7 +108,7 @@ def letters(table: pd.DataFrame, n: int) -> str:
     for (truth, name), group in rows.groupby(["truth", "variant"], sort=False):
         at = group.set_index("d")["bias"]
         cells.append(
-            [truth, f"`{name}`", number(float(group["true"].iloc[0]))]
+            [str(truth), f"`{name}`", number(float(group["true"].iloc[0]))]
             + [number(float(at.get(d, np.nan))) for d in dimensions]
         )
     return markdown(["table", "estimator", "true", *(f"d = {d}" for d in dimensions)], cells)
@@ -149,7 +149,7 @@ def errors(table: pd.DataFrame) -> str:
     cells = [
         [
             f"`{name}`",
-            kind.replace("|", "/"),
+            str(kind).replace("|", "/"),
             str(len(group)),
             ", ".join(f"{d}" for d in sorted(group["d"].unique())),
             ", ".join(f"{n}" for n in sorted(group["n"].unique())),

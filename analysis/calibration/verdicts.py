@@ -27,6 +27,7 @@ IMAGES = (10, 25, 100, 400)
 EFFECTS = {"zero": 0.0, "border": 1.0, "twice": 2.0}  # in units of the smallest effect
 SIMULATIONS, QUICK_SIMULATIONS = 4000, 200
 FAMILY_IMAGES, FAMILY_SIZE, FAMILY_SIMULATIONS = (25, 100, 400), 20, 2000
+PATCHES = 144  # of an image, where shares of patches are measured
 LARGEST_IMAGE = 14  # rows of an image: 1 to 14, evenly; about eight questions each, as bundles have
 
 
@@ -45,10 +46,16 @@ def skewed(effect: float, sizes: Floats, rng: np.random.Generator) -> Floats:
 
 def bernoulli(effect: float, sizes: Floats, rng: np.random.Generator) -> Floats:
     """Rates of a rare event, whose chance in an image is Beta distributed around `effect`."""
+    return share(effect, sizes, rng, of=1)
+
+
+def share(effect: float, sizes: Floats, rng: np.random.Generator, *, of: int = PATCHES) -> Floats:
+    """Shares of the patches of an image in which a rare event happens; as `bernoulli` otherwise."""
     if effect == 0:
         return np.zeros(sizes.shape)
     chance = rng.beta(4 * effect, 4 * (1 - effect), sizes.shape)  # intra-image correlation 0.2
-    return rng.binomial(sizes.astype(np.int64), chance) / sizes
+    trials = sizes.astype(np.int64) * of
+    return rng.binomial(trials, chance) / trials
 
 
 # name: image means, smallest effect, span of a row's value
@@ -58,6 +65,7 @@ VALUES: Mapping[
     "normal": (normal, 0.5, None),
     "skewed": (skewed, 0.5, None),
     "bernoulli": (bernoulli, 0.05, 1.0),
+    "share": (share, 0.05, 1.0),
 }
 
 
@@ -66,9 +74,22 @@ def simulate(values: str, images: int, effect: float, rng: np.random.Generator) 
     draw, smallest, span = VALUES[values]
     sizes = rng.integers(1, LARGEST_IMAGE + 1, images).astype(np.float64)
     means = draw(effect * smallest, sizes, rng)
-    # one row per image with its size as weight: the same mean and error as the single rows give
-    value, se, df = clustered_mean(means, np.arange(images), weights=sizes, span=span)
+    rows, weights, labels = compressed(values, means, sizes)
+    value, se, df = clustered_mean(rows, labels, weights=weights, span=span)
     return Effect("effect", "", value, se, df)
+
+
+def compressed(values: str, means: Floats, sizes: Floats) -> tuple[Floats, Floats, Floats]:
+    """Rows, weights and images that give the same mean and error as the single rows.
+
+    One row per image with its size as weight; of rates, one for its ones and one for its zeros.
+    """
+    images = np.arange(len(means), dtype=np.float64)
+    if values != "bernoulli":
+        return means, sizes, images
+    ones = means * sizes
+    rows = np.repeat([1.0, 0.0], len(means))
+    return rows, np.concatenate([ones, sizes - ones]), np.tile(images, 2)
 
 
 def smallest_effect(values: str, region: str) -> SmallestEffect:
