@@ -10,6 +10,9 @@ import pandas as pd
 
 from mitheory.errors import ParameterError, UnknownNameError
 
+from .cells import groups, mean, printed_cells
+from .checks.averages import SPLITS
+
 MODEL = "LLaVA1.5-7B"
 MODEL_LABEL = "LLaVA-1.5-7B"
 N_V = {"LLaVA1.5-7B": 576, "LLaVA1.5-13B": 576}  # 24 x 24 patches of CLIP ViT-L/14 at 336 pixels
@@ -77,14 +80,10 @@ def printed(table: int, *, model: str = MODEL) -> pd.DataFrame:
     )
 
 
-def wrong_averages(*, tolerance: float = 0.05) -> pd.DataFrame:
-    """Cells of Tab. 10 whose printed average of the three splits is not their average.
+def wrong_averages() -> pd.DataFrame:
+    """Accuracies of Tab. 10 whose printed average of the three splits no rounding explains.
 
-    Tab. 1 repeats these cells as its POPE column.
-
-    Parameters
-    ----------
-    tolerance : points that rounding may explain
+    Tab. 1 repeats these cells as its POPE column. `checks` holds everything else that disagrees.
 
     Returns
     -------
@@ -96,17 +95,15 @@ def wrong_averages(*, tolerance: float = 0.05) -> pd.DataFrame:
     >>> wrong_averages()[["method", "tokens", "printed"]].values.tolist()
     [['Random', 32, 73.23], ['Similarity', 32, 80.07]]
     """
-    rows = printed(10)
-    rows = rows[rows["metric"].str.endswith("_acc")]
-    wide = rows.pivot_table(
-        index=["method", "tokens"], columns="metric", values="value", sort=False
-    )
-    splits = [f"POPE_{kind}_acc" for kind in ("random", "popular", "adversarial")]
-    table = pd.DataFrame(
-        {"printed": wide["POPE_average_acc"], "recomputed": wide[splits].mean(axis=1).round(2)}
-    ).reset_index()
-    wrong = (table["printed"] - table["recomputed"]).abs() > tolerance
-    return table[wrong].reset_index(drop=True)
+    cells = printed_cells()
+    rows = []
+    for row in groups(cells, (10,)):
+        average = cells[row._replace(metric="POPE_average_acc")]
+        splits = [cells[row._replace(metric=f"POPE_{split}_acc")] for split in SPLITS]
+        if not average.meets(mean(splits)):
+            middle = round(sum(cell.value for cell in splits) / len(splits), 2)
+            rows.append((row.method, int(row.keep), average.value, middle))
+    return pd.DataFrame(rows, columns=["method", "tokens", "printed", "recomputed"])
 
 
 def wrong_averages_note() -> str:

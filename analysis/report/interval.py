@@ -2,7 +2,7 @@
 
 All rows share one axis: the effect as a multiple of its own smallest effect of interest, so that
 the region's border is at the same place in each. The axis is logarithmic beyond a few multiples,
-for effects a hundred times the smallest must fit; what leaves it ends in an arrow.
+for effects ten times the smallest must fit; what leaves it ends in an arrow.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from .html import Markup, tag
 
 WIDTH, HEIGHT, MARGIN = 240, 26, 8
-LIMIT = 30.0  # multiples of the smallest effect at the ends of the axis
-TICKS = (-10, -1, 0, 1, 10)
+LIMIT = 12.0  # multiples of the smallest effect at the ends of the axis
+TICKS = (-10, -3, -1, 0, 1, 3, 10)
 REGIONS = {"negligible": (-1.0, 1.0), "at_least": (1.0, LIMIT), "at_most": (-LIMIT, 1.0)}
 
 
@@ -52,7 +52,7 @@ def draw(effect: Mapping[str, Any], smallest: Mapping[str, Any], *, label: str) 
         _line("thin", lower, higher, middle, middle),
         _line("thick", low, high, middle, middle),
         *_arrows(lower, higher, middle),
-        tag("circle", class_="estimate", cx=position(value), cy=middle, r=4),
+        tag("circle", class_="estimate", cx=position(value), cy=middle, r=3),
     ]
     return _svg(parts, HEIGHT, label, "interval")
 
