@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -96,7 +96,7 @@ def unit(text: str) -> float:
     return float(10.0 ** -len(text.partition(".")[2]))
 
 
-def mean(parts: list[Interval]) -> Interval:
+def mean(parts: Sequence[Interval]) -> Interval:
     """What the mean of numbers in these intervals can be.
 
     Examples
