@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,7 @@ LEAST_CLUSTERS = 20  # five folds of four: with fewer no regression is cross-fit
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """x (n, d_x), y (n, d_y), z (n, d_z), columns of variance 1, and the cluster of each row."""
+    """x (n, d_x), y (n, d_y), z (n, d_z) and the cluster of each row."""
 
     x: Floats
     y: Floats
@@ -40,6 +40,15 @@ def check_rows(
     x: ArrayLike, y: ArrayLike, z: ArrayLike, clusters: ArrayLike | None, rng: np.random.Generator
 ) -> Rows:
     """The arguments as `Rows`; a typed error otherwise."""
+    rows = check_tables(x, y, z, clusters, rng)
+    x, y, z = (standardized(name, getattr(rows, name)) for name in "xyz")
+    return replace(rows, x=x, y=y, z=z)
+
+
+def check_tables(
+    x: ArrayLike, y: ArrayLike, z: ArrayLike, clusters: ArrayLike | None, rng: np.random.Generator
+) -> Rows:
+    """The same with columns as they came."""
     check_rng(rng)
     sides = {name: table(name, a) for name, a in (("x", x), ("y", y), ("z", z))}
     n = len(sides["x"])
@@ -47,8 +56,7 @@ def check_rows(
         if len(side) != n:
             raise ShapeError(f"{name} must have n = {n} rows as x has; got {len(side)}")
     codes, n_clusters = groups(clusters, n)
-    x, y, z = (standardized(name, side) for name, side in sides.items())
-    return Rows(x, y, z, codes, n_clusters)
+    return Rows(**sides, codes=codes, n_clusters=n_clusters)
 
 
 def groups(clusters: ArrayLike | None, n: int) -> tuple[Integers, int]:

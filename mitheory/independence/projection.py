@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ParameterError
-from .inputs import LEAST_CLUSTERS, Floats, Integers, Rows, check_count, check_rows
+from .inputs import LEAST_CLUSTERS, Floats, Integers, Rows, check_count, check_rows, check_tables
 from .methods import run_test
 from .records import MOST_CONDITIONS, TestResult
 
@@ -85,7 +85,7 @@ def project(
     ((50, 2), (50, 2), False)
     """
     r = check_count("n_components", n_components)
-    rows = check_rows(x, y, z, clusters, rng)
+    rows = check_tables(x, y, z, clusters, rng)  # a scale per column would undo a rotation
     if rows.n_clusters < 2 * LEAST_CLUSTERS:
         raise ParameterError(
             f"both halves need {LEAST_CLUSTERS} clusters (images); got {rows.n_clusters} in all"
@@ -144,7 +144,10 @@ def projected_test(
 def _half(rows: Rows, chosen: NDArray[np.bool_], r: int) -> Half:
     """The chosen rows, projected by the others."""
     fit, apply = np.flatnonzero(~chosen), np.flatnonzero(chosen)
-    to_x, to_y = (principal_directions(side[fit], r) for side in (rows.x, rows.y))
+    to_x, to_y = (
+        np.eye(side.shape[1]) if side.shape[1] <= r else principal_directions(side[fit], r)
+        for side in (rows.x, rows.y)
+    )
     outcomes = np.hstack([rows.x[fit] @ to_x, rows.y[fit] @ to_y])
     to_z = predictive_directions(rows.z[fit], outcomes, r)
     sides = {"x": (rows.x, to_x), "y": (rows.y, to_y), "z": (rows.z, to_z)}
@@ -158,10 +161,7 @@ def _half(rows: Rows, chosen: NDArray[np.bool_], r: int) -> Half:
 
 
 def principal_directions(side: Floats, r: int) -> Floats:
-    """(d, r) orthonormal."""
-    d = side.shape[1]
-    if d <= r:
-        return np.eye(d)
+    """(d, r) orthonormal, by variance."""
     return np.linalg.svd(side - side.mean(0), full_matrices=False)[2][:r].T
 
 
