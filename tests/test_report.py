@@ -248,6 +248,16 @@ def test_figures_keep_colors_and_lend_grays(tmp_path):
     assert "<metadata" not in text
 
 
+def test_opacities_multiply(tmp_path):
+    """Ink at 1 - shade times what was there: a pale gray at one half is not half black."""
+    figure = new_figure(2, 2)
+    axes = figure.subplots()
+    axes.fill_between([0, 1], 0, 1, facecolor=(0.8, 0.8, 0.8, 0.5), edgecolor="none")
+    axes.axis("off")
+    text = save_svg(figure, tmp_path / "a.svg").read_text("utf-8")
+    assert "fill: currentColor; fill-opacity: 0.1" in text  # 0.5 * (1 - 0xcc / 0xff)
+
+
 def test_text_on_a_heat_map_keeps_its_color(tmp_path):
     figure = new_figure(2, 2)
     axes = figure.subplots()

@@ -10,7 +10,6 @@ import io
 import os
 import re
 import xml.etree.ElementTree as ET
-from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -26,7 +25,7 @@ XLINK = "http://www.w3.org/1999/xlink"
 PAPER = "var(--paper, #ffffff)"
 FONTS = "'DejaVu Sans', Verdana, sans-serif"  # Verdana has almost the same widths
 KEPT = "own-color"  # text on a colored cell: light or dark for that cell, not for the page
-_COLOR = re.compile(r"(fill|stroke)\s*:\s*#([0-9a-fA-F]{6})\b")
+_GRAY = re.compile(r"#([0-9a-f]{2})\1\1")
 _SALT = "mitheory"  # ids that do not change from run to run
 INK = 0x30  # shades up to this one are ink, fully opaque
 
@@ -100,26 +99,28 @@ def inline(path: str | os.PathLike[str], *, label: str) -> str:
 def _recolor(node: ET.Element) -> None:
     if node.get("id", "").startswith(KEPT):
         return
-    style = node.get("style")
-    if style:
-        ink = partial(_ink, style=style, is_text=node.tag.endswith("text"))
-        recolored = _COLOR.sub(ink, style)
-        node.set("style", recolored.replace("'DejaVu Sans'", FONTS))
+    if (style := node.get("style")) is not None:
+        pairs = (part.partition(":")[::2] for part in style.split(";") if part.strip())
+        found = {name.strip(): setting.strip() for name, setting in pairs}
+        _lend(found, is_text=node.tag.endswith("text"))
+        joined = "; ".join(f"{name}: {setting}" for name, setting in found.items())
+        node.set("style", joined.replace("'DejaVu Sans'", FONTS))
+    _lend(node.attrib, is_text=False)  # hatches have attributes, no style
     for child in node:
         _recolor(child)
 
 
-def _ink(match: re.Match[str], style: str, is_text: bool) -> str:
-    """A gray as ink at some opacity, on top of an opacity that is there already."""
-    part, digits = match[1], match[2].lower()
-    if len({digits[:2], digits[2:4], digits[4:]}) > 1:
-        return match[0]
-    shade = int(digits[:2], 16)
-    if shade == 255:
-        return match[0] if is_text else f"{part}: {PAPER}"
-    if shade <= INK or f"{part}-opacity" in style or re.search(r"(^|;)\s*opacity", style):
-        return f"{part}: currentColor"
-    return f"{part}: currentColor; {part}-opacity: {1 - shade / 255:.2f}"
+def _lend(settings: dict[str, str], *, is_text: bool) -> None:
+    """Grays become ink, at an opacity that multiplies the one that is there already."""
+    for part in ("fill", "stroke"):
+        gray = _GRAY.fullmatch(settings.get(part, "").lower())
+        if gray is None or (is_text and gray[1] == "ff"):
+            continue
+        shade = int(gray[1], 16)
+        settings[part] = PAPER if shade == 255 else "currentColor"
+        if INK < shade < 255:
+            opacity = float(settings.get(f"{part}-opacity", "1")) * (1 - shade / 255)
+            settings[f"{part}-opacity"] = f"{opacity:.3f}"
 
 
 def _prefix(node: ET.Element, prefix: str) -> None:
