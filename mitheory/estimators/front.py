@@ -1,0 +1,103 @@
+"""One call for mutual information, one for conditional; estimators by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from ..checks import lookup
+from ..errors import ParameterError
+from .gaussian import gaussian_cmi, gaussian_mi
+from .nearest import frenzel_pompe_cmi, ksg_mi
+from .plug_in import plug_in_cmi, plug_in_mi
+from .records import Estimate
+
+
+def mi(name: str, x: ArrayLike, y: ArrayLike, **options: Any) -> Estimate:
+    """Estimate I(X;Y), in nats, unclipped.
+
+    Parameters
+    ----------
+    name : str
+        In `MI`.
+    x : (n, d_x) or (n,)
+    y : (n, d_y) or (n,)
+    **options
+        Of the estimator.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such estimator.
+    DTypeError, ShapeError, EmptyInputError, NonFiniteError
+        If an array is not as said.
+    ParameterError
+        If an option is unknown or out of range, or the data do not suit the estimator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((1000, 2))
+    >>> y = x + np.random.default_rng(1).standard_normal((1000, 2))
+    >>> mi("gaussian", x, y).value, mi("ksg", x, y, k=3, algorithm=1).value  # the truth is log 2
+    (0.69, 0.65)
+    """
+    return _call(MI, "estimator of mutual information", name, (x, y), options)
+
+
+def cmi(name: str, x: ArrayLike, y: ArrayLike, z: ArrayLike, **options: Any) -> Estimate:
+    """Estimate I(X;Y|Z), in nats, unclipped.
+
+    Parameters
+    ----------
+    name : str
+        In `CMI`.
+    x, y, z : (n, d) or (n,)
+    **options
+        Of the estimator.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    UnknownNameError, DTypeError, ShapeError, EmptyInputError, NonFiniteError, ParameterError
+        As `mi`.
+    """
+    return _call(CMI, "estimator of conditional information", name, (x, y, z), options)
+
+
+def _call(
+    table: Mapping[str, Callable[..., Estimate]],
+    family: str,
+    name: str,
+    sides: tuple[ArrayLike, ...],
+    options: Mapping[str, Any],
+) -> Estimate:
+    estimator = lookup(name, table, family)
+    known = [
+        p.name for p in inspect.signature(estimator).parameters.values() if p.kind == p.KEYWORD_ONLY
+    ]
+    if unknown := sorted(set(options) - set(known)):
+        raise ParameterError(f"{name} has no option {unknown}; it has {known}")
+    return estimator(*sides, **options)
+
+
+MI: Mapping[str, Callable[..., Estimate]] = {
+    "plug_in": plug_in_mi,
+    "gaussian": gaussian_mi,
+    "ksg": ksg_mi,
+}
+CMI: Mapping[str, Callable[..., Estimate]] = {
+    "plug_in": plug_in_cmi,
+    "gaussian": gaussian_cmi,
+    "frenzel_pompe": frenzel_pompe_cmi,
+}
