@@ -15,6 +15,7 @@ from mitheory.independence.inputs import check_rows
 from mitheory.independence.processing import info_nce
 from mitheory.independence.residual import gaussian_cmi
 from mitheory.independence.semisynthetic import null_model
+from mitheory.verdict import Effect
 
 
 def generator(seed=0):
@@ -67,6 +68,20 @@ def test_simulated_data_keep_marginals_and_what_rows_of_an_image_share():
     for drawn in made:
         assert drawn.z is model.rows.z
     assert np.mean([r.x.var() for r in made]) == pytest.approx(1.0, abs=0.1)
+
+
+def test_simulated_data_are_as_hard_to_fit_as_the_data():
+    """The fit to them explains what the fit to the data explained; it takes a stronger effect."""
+    x, y, z, image = chain(150, 1, 1, 4, curve=lambda s: 1.5 * np.sin(2 * s), seed=5)
+    rng = generator(1)
+    model = null_model(check_rows(x, y, z, image, rng), rng)
+    again = []
+    for _ in range(20):
+        made = model.draw(0.0, rng).x
+        again.append(1 - ((made - model.smoother.predict(made)) ** 2).mean() / made.var())
+    assert 0.1 < model.shares["explained_x"] < 0.5
+    assert np.mean(again) == pytest.approx(model.shares["explained_x"], abs=0.06)
+    assert model.shares["made_x"] > model.shares["explained_x"] + 0.05
 
 
 def test_what_is_planted_is_what_is_there():
@@ -122,6 +137,7 @@ def test_size_finds_out_a_regression_that_is_too_hard():
         (2, 100, 4, True),
         (2, 100, 5, False),  # beyond four columns of z the check itself was found blind
         (11, 100, 4, False),  # 0.11 is more than twice the level
+        (5, 40, 4, False),  # 0.125 is too, although 0.042 is its lower end
         (9, 100, 4, True),  # 0.042 .. 0.164: 5% is not excluded
         (40, 500, 4, False),  # 0.058 .. 0.107: it is
     ],
@@ -238,6 +254,22 @@ def test_projected_test_keeps_a_true_null_and_finds_a_link():
     assert abs(kept.effect) < 3 * kept.se + 0.02
 
 
+def test_two_halves_are_two_tests(monkeypatch):
+    """p-values .03 and .4 give .06, .6 and .8 give 1; effects 1 and 3 with errors .3, .4: 2, .25"""
+    x, y, z, image = chain(60, 1, 1, 1)
+    for p_values, want in (((0.03, 0.4), 0.06), ((0.8, 0.6), 1.0)):
+        results = [
+            independence.TestResult("gcm", 1.0, p, e, se, 30, 30, (1, 1, 1))
+            for p, e, se in zip(p_values, (1.0, 3.0), (0.3, 0.4), strict=True)
+        ]
+        monkeypatch.setattr(
+            "mitheory.independence.projection.run_test", lambda *_, r=results, **__: r.pop()
+        )
+        both = independence.projected_test("gcm", x, y, z, clusters=image, rng=generator())
+        assert (both.p_value, both.effect, both.n) == (pytest.approx(want), 2.0, 60)
+        assert both.se == pytest.approx(0.25)
+
+
 # --- data processing ------------------------------------------------------------------------
 
 
@@ -266,6 +298,14 @@ def test_neighbors_that_know_more_of_each_other_than_of_the_prompt_refute_the_ch
     assert out.upper_bound == pytest.approx(math.log(2))
     assert out.is_refuted is True
     assert compare(v, w, t, clusters=image, rng=rng).is_refuted is None
+
+
+@pytest.mark.parametrize(("se", "upper", "refuted"), [(0.1, 0.7, True), (0.2, 0.7, False)])
+def test_a_refutation_needs_the_lower_end(se, upper, refuted):
+    """1.0 ± 2.262 · 0.1 stays above 0.7, ± 2.262 · 0.2 does not (Student's t with 9 degrees)."""
+    bound, excess = Effect("b", "nats", 1.0, se, 9), Effect("e", "nats", 0.5, 0.1, 9)
+    out = independence.DataProcessing(excess, 1.0, 0.5, bound, 2.0, upper, 50)
+    assert out.is_refuted is refuted
 
 
 def test_a_markov_chain_is_not_refuted():
