@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import digamma
 from scipy.stats import binom
 
-from mitheory import independence
+from mitheory import estimators, independence
 from mitheory.errors import (
     DTypeError,
     MitheoryError,
@@ -25,7 +25,7 @@ from mitheory.independence import TESTS, Rate
 from mitheory.independence.inputs import check_rows
 from mitheory.independence.neighbors import Distances, local_permutations
 from mitheory.independence.residual import cluster_products, gaussian_cmi
-from mitheory.independence.smoothing import PENALTIES, _predict_fold, cross_fit
+from mitheory.independence.smoothing import PENALTIES, CrossFit, _predict_fold, cross_fit
 
 
 def generator(seed=0):
@@ -63,6 +63,13 @@ def test_contributions_are_those_of_the_slow_twin_permuted_or_not(k):
     order[:2] = order[2]  # as where all neighbors were taken: two rows with one x
     want = slow_contributions(x[order], y, z, k)
     np.testing.assert_allclose(space.contributions(k, order), want, atol=1e-12)
+
+
+def test_contributions_are_those_of_the_estimator():
+    """What is permuted here is what `estimators.cmi` estimates."""
+    x, y, z = three_sides(200, (2, 2, 3))
+    want = estimators.cmi("frenzel_pompe", x, y, z, k=5).pointwise
+    np.testing.assert_allclose(Distances(x, y, z).contributions(5), want, atol=1e-12)
 
 
 def test_local_permutations_stay_among_the_neighbors_in_z():
@@ -139,6 +146,18 @@ def test_regression_finds_linear_and_curved_effects(curve):
     target = truth + rng.standard_normal((400, 1))
     predicted = cross_fit(z, np.arange(400), rng=rng).predict(target)
     assert ((predicted - truth) ** 2).mean() < 0.1  # of a signal of variance 1
+
+
+def test_each_column_gets_the_bandwidth_that_predicts_it_best():
+    rng = generator()
+    z = rng.standard_normal((300, 1))
+    targets = np.hstack([np.sin(6 * z), np.sin(z)]) + 0.3 * rng.standard_normal((300, 2))
+    fit = cross_fit(z, np.arange(300), rng=rng)
+    alone = [CrossFit(fit.n, (folds,)).predict(targets) for folds in fit.folds]
+    errors = np.stack([((a - targets) ** 2).sum(0) for a in alone])  # (bandwidths, columns)
+    assert errors[0, 0] < 0.9 * errors[1, 0]  # the wiggle needs the narrow one
+    both = fit.predict(targets)
+    np.testing.assert_allclose(((both - targets) ** 2).sum(0), errors.min(0))
 
 
 def test_cluster_products_by_hand():

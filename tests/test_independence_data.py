@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from mitheory import independence
+from mitheory import estimators, independence
 from mitheory.errors import ParameterError, ShapeError
 from mitheory.estimators import Estimate
 from mitheory.independence.inputs import check_rows
@@ -336,6 +336,17 @@ def test_the_lower_bound_is_one(rho):
     assert np.mean(values) < min(true, ceiling) + 3 * np.std(values) / math.sqrt(30)
     assert np.mean(values) > 0.6 * true - 0.03
     assert ceiling == pytest.approx(math.log(37))  # halves of 150, four batches each
+
+
+@pytest.mark.parametrize("name", ["ksg", "gaussian"])
+def test_any_estimator_with_contributions_serves(name):
+    rng = generator()
+    t, e, f = rng.standard_normal((3, 300, 2))
+    v, w = 0.3 * t + e, 0.3 * t + e + 0.3 * f
+    out = independence.data_processing(v, w, t, estimator=partial(estimators.mi, name), rng=rng)
+    assert out.excess.low > 0.3
+    scaled = [(s - s.mean(0)) / s.std(0) for s in (v, w)]
+    assert out.between_patches == pytest.approx(estimators.mi(name, *scaled).value, abs=1e-6)
 
 
 def test_both_comparisons_are_made_at_one_dimension_with_every_row():

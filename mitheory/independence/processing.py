@@ -89,7 +89,7 @@ def data_processing(
     Parameters
     ----------
     x_i, x_j, t : (n, d)
-        Two patches and the prompt, projected to one d.
+        Two patches and the prompt, projected to one d; columns are scaled to variance 1.
     clusters : (n,) labels, optional
         The image of each row.
     estimator : (x, y) -> Estimate with `pointwise`

@@ -66,8 +66,8 @@ def empirical_size(
     Notes
     -----
     A dependence on z that no fit finds cannot be simulated either. With one to four columns of z
-    the size found here follows the true one; with 16 and a nonlinear effect a test that rejected
-    every true null was given a clean bill, so that `is_usable` is False above four.
+    the size found here follows the true one; with 16 and a rough effect a test that rejected every
+    true null came out at 0.12, so that `is_usable` is False above four.
 
     Examples
     --------
