@@ -180,7 +180,8 @@ def test_collider_links_what_was_independent(name):
 def test_student_shares_its_scale():
     """ν = 1, d = 1 each, uncorrelated.
 
-    Γ(½)Γ(3⁄2) = π/2, Γ(1) = 1, ψ(1) = −γ, ψ(½) = −γ − 2 log 2, ψ(3⁄2) = 2 − γ − 2 log 2: log(π/2) − 2γ − 3/2·ψ(3⁄2) − ½ ψ(½) = log(π/2) − 3 + 4 log 2.
+    Γ(½)Γ(3⁄2) = π/2, Γ(1) = 1; ψ(1) = −γ, ψ(½) = −γ − 2 log 2, ψ(3⁄2) = 2 − γ − 2 log 2.
+    log(π/2) + 2·ψ(1) − 3⁄2 ψ(3⁄2) − ½ ψ(½) = log(π/2) − 3 + 4 log 2.
     """
     from mitheory.ground_truth.nonlinear import student_excess
 

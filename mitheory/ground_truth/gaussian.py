@@ -45,8 +45,7 @@ def rotation(d: int, side: int) -> Floats:
     """
     gaussian = np.random.default_rng([20260, d, side]).standard_normal((d, d))
     factors = np.linalg.qr(gaussian)
-    q: Floats = factors.Q
-    q *= np.sign(np.diag(factors.R))  # Haar measure
+    q = factors.Q * np.sign(np.diag(factors.R))  # Haar measure
     q.flags.writeable = False
     return q
 
@@ -63,7 +62,7 @@ def active_directions(d: int, structure: str) -> NDArray[np.int64]:
 
 def standard_deviations(d: int, structure: str) -> Floats:
     """(d,) of the directions."""
-    return np.ones(d) if structure == "spread" else np.arange(1, d + 1) ** -0.5
+    return np.ones(d) if structure == "spread" else 1 / np.sqrt(np.arange(1.0, d + 1))
 
 
 def correlation_for(nats: float) -> float:
