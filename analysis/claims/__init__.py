@@ -6,9 +6,16 @@ from . import (
     conditional_independence,
     cross_dominates_self,
     data_processing,
+    greedy_guarantee,
+    heap_is_exact,
+    lse_bound,
     max_below_sum,
+    max_tracks_global,
     max_underestimates_redundancy,
     printed_tables_consistent,
+    score_is_marginal_gain,
+    score_scale,
+    sparse_grounding,
     submodular_under_ci,
 )
 from .base import Claim
@@ -22,7 +29,14 @@ CLAIMS: dict[str, Claim] = {
         data_processing,
         cross_dominates_self,
         max_underestimates_redundancy,
+        score_is_marginal_gain,
+        greedy_guarantee,
+        heap_is_exact,
+        score_scale,
+        lse_bound,
         max_below_sum,
+        max_tracks_global,
+        sparse_grounding,
         printed_tables_consistent,
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,19 @@ def collect(tables: Iterator[pd.DataFrame] | Sequence[pd.DataFrame]) -> pd.DataF
     table = pd.concat(list(tables), ignore_index=True)
     keys = [name for name in ("image_id", "sample_id") if name in table]
     return table.sort_values(keys, kind="stable", ignore_index=True) if keys else table
+
+
+def one_per_image(samples: Sequence[Sample], most: int = 1) -> list[Sample]:
+    """The first `most` questions about each image, in an order that hangs on their ids alone."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.image_id, []).append(sample)
+    rank = {s.sample_id: (crc32(s.sample_id.encode()), s.sample_id) for s in samples}
+    return [
+        sample
+        for group in groups.values()
+        for sample in sorted(group, key=lambda s: rank[s.sample_id])[:most]
+    ]
 
 
 def mean_effect(

@@ -37,7 +37,7 @@ SIZES = (1, 2, 4, 8)
 HOW = (
     f"Patches are reduced to {RANK} principal components and the prompt to its linear prediction "
     "of them, both fitted on the other half of the images; images are the sample. The effect is "
-    "the Gaussian estimate of I(V_i; V_j | T) of neighbors, averaged over "
+    "the Gaussian estimate (of normal scores) of I(V_i; V_j | T) of neighbors, averaged over "
     f"{draws.DRAWS} draws of a place and of a question per image. Beside it: farther pairs, one "
     "patch against its 1 to 8 neighbors, a patch that MI-Pruner keeps against any and against the "
     "nearest other at each ratio; a nearest-neighbor estimate; the p-value of two tests with the "
@@ -144,7 +144,7 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
     )
     fields: dict[str, Any] = {
         "n": lead["image_id"].nunique(),
-        "method": "Gaussian conditional information, cross-fitted projections",
+        "method": "Gaussian conditional information of normal scores, cross-fitted projections",
         "effect": effect,
         "caveats": caveats(context.prepared[NAME], context),
         "diagnostics": {
@@ -173,7 +173,7 @@ def caveats(reductions: Reductions, context: Context) -> tuple[str, ...]:
     share = 100 * described(reductions)["variance_kept_of_patches"]
     return (
         f"Only what shows in {RANK} components ({share:.0f}% of the variance of patches) and in "
-        "correlations: dependence elsewhere is not seen, so 'holds' is about these directions.",
+        "correlations of normal scores: dependence elsewhere is not seen, so 'holds' is about these directions.",
         "The prompt counts through its mean word's linear prediction of a patch.",
         "Two patches of a kept set stand at places that depend on the image; for pairs at a "
         "distance the place is the same in all images of a draw.",

@@ -40,7 +40,7 @@ DISTANCES = (1, 2, 4, 8)
 HOW = (
     f"Patches are reduced to {RANK} principal components, the prompt to its linear prediction of "
     "them, both fitted on the other half of the images. I(V_i; V_j) of neighbors and I(V_i; T) are "
-    "estimated by the same Gaussian estimator on the same images in the same number of "
+    "estimated by the same Gaussian estimator (of normal scores) on the same images in the same number of "
     "dimensions, so that its bias cancels to first order. The effect is the excess of the first, "
     f"averaged over {draws.DRAWS} draws of a place and of a question per image."
 )
@@ -103,7 +103,7 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
     prompts = int(table["question"].nunique())
     fields: dict[str, Any] = {
         "n": lead["image_id"].nunique(),
-        "method": "Gaussian informations, cross-fitted projections",
+        "method": "Gaussian informations of normal scores, cross-fitted projections",
         "effect": excess_effect(lead),
         "caveats": (
             "Correlations in a few components only: dependence that does not show there is not "

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
 
 from mitheory.bundle import Sample
 from mitheory.errors import ParameterError
@@ -140,14 +141,33 @@ def or_unassessed(name: str, kind: Kind) -> Callable[[Judge], Judge]:
     return guarded
 
 
+def normal_scores(block: Floats) -> Floats:
+    """Columns (n, r) with their ranks made normal.
+
+    Information is the same, for it knows no scale; but components of patches have tails so heavy
+    that the covariance of some sixty of them overstates it by a third.
+
+    Examples
+    --------
+    >>> normal_scores(np.array([[1.0], [1000.0], [3.0]])).ravel().round(3)
+    array([-0.967,  0.967,  0.   ])
+    """
+    return np.asarray(norm.ppf((rankdata(block, axis=0) - 0.5) / len(block)))
+
+
 def mutual(x: str, y: str, estimator: str = "gaussian") -> Estimator:
-    """I(x; y) of a frame of rows."""
-    return lambda rows: mi(estimator, values(rows, x), values(rows, y))
+    """I(x; y) of a frame of rows; the Gaussian one of normal scores."""
+    return lambda rows: mi(estimator, *(_sides(rows, name, estimator) for name in (x, y)))
 
 
 def conditional(estimator: str = "gaussian") -> Estimator:
-    """I(x; y given z) of a frame of rows."""
-    return lambda rows: cmi(estimator, *(values(rows, name) for name in "xyz"))
+    """I(x; y given z) of a frame of rows; the Gaussian one of normal scores."""
+    return lambda rows: cmi(estimator, *(_sides(rows, name, estimator) for name in "xyz"))
+
+
+def _sides(rows: pd.DataFrame, prefix: str, estimator: str) -> Floats:
+    block = values(rows, prefix)
+    return normal_scores(block) if estimator == "gaussian" else block
 
 
 def over_draws(table: pd.DataFrame, estimator: Estimator) -> Floats:

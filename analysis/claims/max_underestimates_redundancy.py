@@ -118,7 +118,7 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
     return CLAIM.verdict(
         context,
         n=table["image_id"].nunique(),
-        method="Gaussian informations, cross-fitted projections",
+        method="Gaussian informations of normal scores, cross-fitted projections",
         effect=mean_effect(
             "I(V_i; V_S) - max I(V_i; V_j), 8 neighbors",
             "nats",
