@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ..checks import lookup
-from ..errors import ParameterError
+from ..errors import MissingInputError, ParameterError
 from .gaussian import gaussian_cmi, gaussian_mi
 from .nearest import frenzel_pompe_cmi, ksg_mi
 from .plug_in import plug_in_cmi, plug_in_mi
@@ -26,7 +26,7 @@ def mi(name: str, x: ArrayLike, y: ArrayLike, **options: Any) -> Estimate:
     x : (n, d_x) or (n,)
     y : (n, d_y) or (n,)
     **options
-        Of the estimator.
+        Of the estimator. `rng` may be given to all and is passed to those that draw.
 
     Returns
     -------
@@ -36,6 +36,8 @@ def mi(name: str, x: ArrayLike, y: ArrayLike, **options: Any) -> Estimate:
     ------
     UnknownNameError
         If there is no such estimator.
+    MissingInputError
+        If the estimator draws and `rng` is not given.
     DTypeError, ShapeError, EmptyInputError, NonFiniteError
         If an array is not as said.
     ParameterError
@@ -69,7 +71,8 @@ def cmi(name: str, x: ArrayLike, y: ArrayLike, z: ArrayLike, **options: Any) -> 
 
     Raises
     ------
-    UnknownNameError, DTypeError, ShapeError, EmptyInputError, NonFiniteError, ParameterError
+    UnknownNameError, MissingInputError, DTypeError, ShapeError, EmptyInputError, NonFiniteError,
+    ParameterError
         As `mi`.
     """
     return _call(CMI, "estimator of conditional information", name, (x, y, z), options)
@@ -86,6 +89,10 @@ def _call(
     known = [
         p.name for p in inspect.signature(estimator).parameters.values() if p.kind == p.KEYWORD_ONLY
     ]
+    if "rng" not in known:
+        options = {key: value for key, value in options.items() if key != "rng"}
+    elif "rng" not in options:
+        raise MissingInputError(f"{name} draws at random: give rng, a np.random.Generator")
     if unknown := sorted(set(options) - set(known)):
         raise ParameterError(f"{name} has no option {unknown}; it has {known}")
     return estimator(*sides, **options)

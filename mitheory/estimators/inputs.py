@@ -12,15 +12,18 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
+def table(name: str, values: ArrayLike) -> Floats:
+    """Finite (n, d) float64, a vector being one column."""
+    array = floats(name, values)
+    array = array[:, None] if array.ndim == 1 else array
+    if array.ndim != 2:
+        raise ShapeError(f"{name} must be (n,) or (n, d); got {array.shape}")
+    return np.ascontiguousarray(array)
+
+
 def tables(**sides: ArrayLike) -> tuple[Floats, ...]:
     """Finite (n, d) float64 of every side, a vector being one column; typed errors otherwise."""
-    found = []
-    for name, values in sides.items():
-        array = floats(name, values)
-        array = array[:, None] if array.ndim == 1 else array
-        if array.ndim != 2:
-            raise ShapeError(f"{name} must be (n,) or (n, d); got {array.shape}")
-        found.append(np.ascontiguousarray(array))
+    found = [table(name, values) for name, values in sides.items()]
     _same_length(tuple(sides), [len(a) for a in found])
     return tuple(found)
 
@@ -69,6 +72,22 @@ def check_neighbors(k: int, n: int) -> int:
     if not 1 <= k < n:
         raise ParameterError(f"k must be in 1 .. n - 1 = {n - 1}; got {k}")
     return int(k)
+
+
+def check_count(name: str, value: int) -> int:
+    """`value` if it is a positive int."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise DTypeError(f"{name} must be an int; got {value!r}")
+    if value < 1:
+        raise ParameterError(f"{name} must be positive; got {value}")
+    return int(value)
+
+
+def check_rng(rng: np.random.Generator) -> np.random.Generator:
+    """`rng` if it is a generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise DTypeError(f"rng must be a np.random.Generator; got {type(rng).__name__}")
+    return rng
 
 
 def _same_length(names: tuple[str, ...], lengths: list[int]) -> None:
