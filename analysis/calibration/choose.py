@@ -73,6 +73,7 @@ def choose(
     tolerance: float,
     *,
     structures: Sequence[str] = NUMBERS,
+    truths: Sequence[str] | None = None,
     among: Sequence[str] | None = None,
     table: pd.DataFrame | None = None,
 ) -> Recommendation:
@@ -88,6 +89,8 @@ def choose(
     structures : names in `STRUCTURES`
         Where the dependence may lie. "leading" alone is for those who have checked that it lies in
         the directions of largest variance.
+    truths : names of ground truths, optional
+        Those considered, of these structures; for those who know more of their data.
     among : variants to choose from, optional
     table : DataFrame, optional
         A calibration other than the committed one.
@@ -117,6 +120,8 @@ def choose(
         )
     table = committed_table() if table is None else table
     rows = table[(table["quantity"] == quantity) & table["structure"].isin(structures)]
+    if truths is not None:
+        rows = rows[rows["truth"].isin(truths)]
     if among is not None:
         rows = rows[rows["variant"].isin(among)]
     at_n, at_d = _grid_point(rows, n, d)

@@ -1,8 +1,8 @@
 """Calibration of the estimators: every variant on every ground truth, dimension and size.
 
 A cell (ground truth, planted information, d, n) draws its samples once, and all variants see the
-same ones. What fails is a row with its error. Finished cells are files in ``cells/`` and are not
-run again.
+same ones. What fails is a row with its error. Finished cells are files in ``cells/``: a
+variant found there is not run again.
 """
 
 from __future__ import annotations
@@ -130,12 +130,17 @@ class Trial:
 
 
 def _stored_cell(cell: Cell, folder: Path, seed: int) -> pd.DataFrame:
-    """The cell's table, from its file if it is there."""
+    """The cell's table; only variants that its file does not hold are run."""
     path = folder / f"{seed}-{cell.key}.csv"
-    if not path.exists():
-        table = run_cell(cell, applicable(cell, VARIANTS.values()), seed)
-        atomic_write_csv(path, rounded(table))
-    return pd.read_csv(path)
+    wanted = applicable(cell, VARIANTS.values())
+    stored = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
+    missing = [v for v in wanted if v.name not in set(stored["variant"])]
+    if missing:
+        new = rounded(run_cell(cell, missing, seed))
+        atomic_write_csv(path, pd.concat([stored, new]) if len(stored) else new)
+        stored = pd.read_csv(path)
+    names = [v.name for v in wanted]
+    return stored.set_index("variant", drop=False).loc[names].reset_index(drop=True)
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,9 +9,11 @@ import pandas as pd
 
 from mitheory.io import atomic_write_text
 
+from ..style import DPI
 from . import tables
 from .choose import NUMBERS, committed_table
 from .figure import data, draw
+from .findings import findings
 
 FIGURE = "images/calibration_bias.png"
 TITLE = """# Calibration
@@ -71,6 +73,8 @@ def document() -> str:
     table, verdicts = committed_table(), verdict_table()
     parts = [
         TITLE,
+        "## What came out\n",
+        findings(table, verdicts) + "\n",
         ESTIMATORS,
         _picture(),
         CHOICE.format(tolerance=tables.TOLERANCE),
@@ -98,13 +102,14 @@ def _picture() -> str:
 def _choices(table: pd.DataFrame) -> list[str]:
     parts = []
     for quantity, name in (("mi", "Mutual information"), ("cmi", "Conditional mutual information")):
-        for structures, where in (
-            (NUMBERS, "wherever the dependence lies"),
-            (("leading",), "if it lies in the leading directions, which is to be checked"),
+        for structures, truths, where in (
+            (NUMBERS, None, "wherever the dependence lies"),
+            (("leading",), None, "if it lies in the leading directions, which is to be checked"),
+            (("leading",), (tables.family_of(quantity)[0],), "if it is Gaussian besides"),
         ):
             parts += [
                 f"{name}, {where}:\n",
-                tables.recommendations(table, quantity, structures) + "\n",
+                tables.recommendations(table, quantity, structures, truths) + "\n",
             ]
     return parts
 
@@ -152,7 +157,7 @@ def _other_truths(table: pd.DataFrame) -> list[str]:
 def write(docs: Path) -> None:
     """Write the page and its figure into the folder of documents."""
     atomic_write_text(docs / "calibration.md", document())
-    draw(data(committed_table())).savefig(docs / FIGURE)
+    draw(data(committed_table())).savefig(docs / FIGURE, dpi=DPI)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,12 @@ def by_dimension(table: pd.DataFrame, column: str, **where: object) -> str:
     return markdown(["estimator", *(f"d = {d}" for d in dimensions)], cells)
 
 
-def recommendations(table: pd.DataFrame, quantity: str, structures: Sequence[str]) -> str:
+def recommendations(
+    table: pd.DataFrame,
+    quantity: str,
+    structures: Sequence[str],
+    truths: Sequence[str] | None = None,
+) -> str:
     """What `choose` says over the grid: the estimator, its worst error; bold where it will do."""
     rows = table[(table["quantity"] == quantity) & table["structure"].isin(NUMBERS)]
     sizes, dimensions = sorted(rows["n"].unique()), sorted(rows["d"].unique())
@@ -69,7 +74,15 @@ def recommendations(table: pd.DataFrame, quantity: str, structures: Sequence[str
     for d in dimensions:
         line = [str(d)]
         for n in sizes:
-            found = choose(quantity, int(n), int(d), TOLERANCE, structures=structures, table=table)
+            found = choose(
+                quantity,
+                int(n),
+                int(d),
+                TOLERANCE,
+                structures=structures,
+                truths=truths,
+                table=table,
+            )
             if found.variant is not None:
                 line.append(f"**`{found.variant}`** {number(found.worst_rmse)}")
             else:
@@ -125,7 +138,7 @@ def costs(table: pd.DataFrame) -> str:
             [
                 f"`{name}`",
                 str(quantity),
-                str(group["options"].iloc[0]),
+                str(group["options"].fillna("defaults").iloc[0]),
                 str(int(ran.sum())),
                 str(int((~ran & ~left).sum())),
                 str(int(left.sum())),

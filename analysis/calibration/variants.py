@@ -111,4 +111,46 @@ def applicable(cell: Cell, variants: Iterable[Variant]) -> list[Variant]:
     ]
 
 
-VARIANTS: Mapping[str, Variant] = {}
+def _neighbors(d: int, n: int) -> float:
+    """Trees in few dimensions, all distances in blocks else."""
+    return 1.2e-5 * n if d <= 2 else n**2 * (2.5e-8 + 1.4e-9 * d)
+
+
+def _covariance(d: int, n: int) -> float:
+    return 1e-3 + 2.5e-10 * n * (2 * d) ** 2 + 1e-10 * (2 * d) ** 3
+
+
+def _counts(d: int, n: int) -> float:
+    return 5e-6 * n
+
+
+CONTINUOUS = (
+    Variant("ksg_1", "mi", "ksg", _neighbors, {"k": 3, "algorithm": 1}),
+    Variant("ksg_2", "mi", "ksg", _neighbors, {"k": 3, "algorithm": 2}),
+    Variant("gaussian", "mi", "gaussian", _covariance),
+    Variant("gaussian_shrunk", "mi", "gaussian", _covariance, {"shrinkage": "ledoit_wolf"}),
+)
+CONDITIONAL = (
+    Variant("frenzel_pompe", "cmi", "frenzel_pompe", lambda d, n: 2 * _neighbors(d, n), {"k": 3}),
+    Variant("gaussian_cmi", "cmi", "gaussian", lambda d, n: 2 * _covariance(d, n)),
+    Variant(
+        "gaussian_cmi_shrunk",
+        "cmi",
+        "gaussian",
+        lambda d, n: 2 * _covariance(d, n),
+        {"shrinkage": "ledoit_wolf"},
+    ),
+)
+DISCRETE = tuple(
+    Variant(
+        f"plug_in{suffix}_{correction}",
+        quantity,
+        "plug_in",
+        _counts,
+        {"correction": correction},
+        letters=True,
+    )
+    for quantity, suffix in (("mi", ""), ("cmi", "_cmi"))
+    for correction in ("none", "miller_madow", "grassberger")
+)
+VARIANTS: Mapping[str, Variant] = {v.name: v for v in (*CONTINUOUS, *CONDITIONAL, *DISCRETE)}
