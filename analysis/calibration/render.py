@@ -129,7 +129,8 @@ def _errors_of_size(table: pd.DataFrame) -> list[str]:
                 "Coverage of the nominal 95% interval with 1 nat planted:\n",
                 tables.by_dimension(table, "coverage", planted=1.0, **at) + "\n",
                 "Detection limit (least planted nats told from none with 80% power at 5%, as if "
-                "the mean\nat 0 nats were known; ∞: not even 1, or 2, nats):\n",
+                "the mean\nat 0 nats were known; ∞: not even 1, or 2, nats; from 4 repeats, where calls are slow, a limit "
+                "can be\noff by a factor of several, and 0.02 is the least the levels tried can tell):\n",
                 tables.limits(table, quantity, family) + "\n",
             ]
     return parts
