@@ -41,6 +41,10 @@ error; bold where it is at most {tolerance} nats, else there is none to recommen
 it goes to the next smaller n and the next larger d. An estimator that failed on one of the ground
 truths of a size is out there.
 """
+LIMITS = """Detection limit: the least planted nats told from none with 80% power at 5%, as if the
+mean at 0 nats were known (∞: not even the most that was planted). From 4 repeats, where calls are slow, it
+can be off by a factor of several; 0.02 is the least that the levels tried can tell.
+"""
 VERDICTS = """## The decision rule
 
 Images of 1 to 14 rows are simulated; the effect goes through `clustered_mean`, the interval through
@@ -128,9 +132,7 @@ def _errors_of_size(table: pd.DataFrame) -> list[str]:
                 tables.by_dimension(table, "bias", planted=0.0, **at) + "\n",
                 "Coverage of the nominal 95% interval with 1 nat planted:\n",
                 tables.by_dimension(table, "coverage", planted=1.0, **at) + "\n",
-                "Detection limit (least planted nats told from none with 80% power at 5%, as if "
-                "the mean\nat 0 nats were known; ∞: not even 1, or 2, nats; from 4 repeats, where calls are slow, a limit "
-                "can be\noff by a factor of several, and 0.02 is the least the levels tried can tell):\n",
+                LIMITS,
                 tables.limits(table, quantity, family) + "\n",
             ]
     return parts
