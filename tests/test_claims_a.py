@@ -268,7 +268,8 @@ def test_a_small_estimate_is_not_enough(independent):
 def test_data_processing_holds_and_is_violated(independent, dependent):
     held = data_processing.evaluate(independent)
     assert held.decision == "holds"
-    assert held.effect.low < -0.405 < held.effect.high
+    # -0.405 but for what the fitted prediction of the prompt loses
+    assert held.effect.value == pytest.approx(-0.405, abs=0.08)
     table, broken = data_processing.CLAIM.evaluate_table(dependent)
     assert broken.decision == "violated"
     assert broken.effect.low < 0.277 < broken.effect.high

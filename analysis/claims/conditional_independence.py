@@ -173,7 +173,8 @@ def caveats(reductions: Reductions, context: Context) -> tuple[str, ...]:
     share = 100 * described(reductions)["variance_kept_of_patches"]
     return (
         f"Only what shows in {RANK} components ({share:.0f}% of the variance of patches) and in "
-        "correlations of normal scores: dependence elsewhere is not seen, so 'holds' is about these directions.",
+        "correlations of normal scores: dependence elsewhere is not seen, so 'holds' is about "
+        "these directions.",
         "The prompt counts through its mean word's linear prediction of a patch.",
         "Two patches of a kept set stand at places that depend on the image; for pairs at a "
         "distance the place is the same in all images of a draw.",

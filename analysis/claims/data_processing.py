@@ -40,9 +40,9 @@ DISTANCES = (1, 2, 4, 8)
 HOW = (
     f"Patches are reduced to {RANK} principal components, the prompt to its linear prediction of "
     "them, both fitted on the other half of the images. I(V_i; V_j) of neighbors and I(V_i; T) are "
-    "estimated by the same Gaussian estimator (of normal scores) on the same images in the same number of "
-    "dimensions, so that its bias cancels to first order. The effect is the excess of the first, "
-    f"averaged over {draws.DRAWS} draws of a place and of a question per image."
+    "estimated by the same Gaussian estimator (of normal scores) on the same images in the same "
+    "number of dimensions, so that its bias cancels to first order. The effect is the excess of "
+    f"the first, averaged over {draws.DRAWS} draws of a place and of a question per image."
 )
 MEANING = {
     "violated": "Neighbors tell more of each other than the prompt tells of either: no prompt "
@@ -152,7 +152,9 @@ def without_bias(lead: pd.DataFrame, prompts: int, context: Context) -> dict[str
 
 def nearest_neighbors(rows: pd.DataFrame) -> float:
     """The same excess by an estimator that assumes no Gaussian, and is biased to zero."""
-    pair, prompt = (draws.over_draws(rows, draws.mutual("x", other, "ksg")) for other in "yz")
+    pair, prompt = (
+        draws.over_draws(rows, draws.mutual("x", other, estimator="ksg")) for other in "yz"
+    )
     return float((pair - prompt).mean())
 
 

@@ -155,9 +155,14 @@ def normal_scores(block: Floats) -> Floats:
     return np.asarray(norm.ppf((rankdata(block, axis=0) - 0.5) / len(block)))
 
 
-def mutual(x: str, y: str, estimator: str = "gaussian") -> Estimator:
-    """I(x; y) of a frame of rows; the Gaussian one of normal scores."""
-    return lambda rows: mi(estimator, *(_sides(rows, name, estimator) for name in (x, y)))
+def mutual(x: str, *y: str, estimator: str = "gaussian") -> Estimator:
+    """I(x; y) of a frame of rows, of several y together; the Gaussian one of normal scores."""
+
+    def estimate(rows: pd.DataFrame) -> Estimate:
+        others = np.hstack([_sides(rows, name, estimator) for name in y])
+        return mi(estimator, _sides(rows, x, estimator), others)
+
+    return estimate
 
 
 def conditional(estimator: str = "gaussian") -> Estimator:
