@@ -42,8 +42,8 @@ it goes to the next smaller n and the next larger d. An estimator that failed on
 truths of a size is out there.
 """
 LIMITS = """Detection limit: the least planted nats told from none with 80% power at 5%, as if the
-mean at 0 nats were known (∞: not even the most that was planted). From 4 repeats, where calls are slow, it
-can be off by a factor of several; 0.02 is the least that the levels tried can tell.
+mean at 0 nats were known (∞: not even the most that was planted). From 4 repeats, where calls are
+slow, it can be off by a factor of several; 0.02 is the least that the levels tried can tell.
 """
 VERDICTS = """## The decision rule
 
