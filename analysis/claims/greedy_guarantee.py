@@ -274,7 +274,11 @@ def draw(table: pd.DataFrame, verdict: Verdict) -> Figure:
             fontsize=7, xytext=(-3, 0), textcoords="offset points",
         )  # fmt: skip
         axes.set(xlabel=f"greedy over the best ({KEPT} of {PATCHES} patches)", ylabel="")
-        axes.set_xlim(max(-1.0, float(positive["ratio"].min()) - 0.05), 1.03)
+        left = max(0.0, float(positive["ratio"].min()) - 0.05)
+        axes.set_xlim(left, 1.03)
+        if beyond := int((positive["ratio"] < left).sum()):
+            words = f"{beyond} further left, the worst at {positive['ratio'].min():.2g}"
+            axes.set_title(words, fontsize=7, fontweight="normal")
     return figure
 
 

@@ -215,13 +215,13 @@ def draw(table: pd.DataFrame, verdict: Verdict) -> Figure:
     names = [name for name in SEARCHES if name != EAGER]
     colors = dict(zip(names, (BLUE, "#56B4E9", VERMILION, GRAY), strict=True))
     with theme():
-        figure = new_figure(PAGE, 2.6)
+        figure = new_figure(PAGE, 2.8)
         left, right = figure.subplots(1, 2)
         for name, marker in zip(names, "osvD", strict=True):
             mean = table[table["search"] == name].groupby("ratio")["jaccard"].mean()
             left.plot(100 * mean.index, mean, marker=marker, color=colors[name], label=name)
         left.set(xlabel="tokens kept (%)", ylabel="overlap with eager (Jaccard)", ylim=(0, 1.04))
-        left.legend(loc="lower right")
+        left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         eager = table[table["search"] == EAGER].groupby("ratio")[["evaluations", "seconds"]].mean()
         for name, marker in zip(names, "osvD", strict=True):
             own = table[table["search"] == name].groupby("ratio")[["evaluations", "seconds"]].mean()
