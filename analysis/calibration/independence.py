@@ -136,7 +136,9 @@ def cells(quick: bool) -> list[Cell]:
                     table.append(Cell(fast, d, d_z, effect, *size, 0.0, SIMULATIONS, own))
             if d_z <= MOST_CONDITIONS:  # beyond, there is no size to which a power would belong
                 table.append(Cell(fast, d, d_z, "quadratic", *size, PLANTED, SIMULATIONS))
-        laws = SLOW_LAWS[1:3] if size == SIZES[-1] else SLOW_LAWS  # a minute and more a cell
+        laws: tuple[tuple[int, int, str], ...] = (
+            SLOW_LAWS[1:3] if size == SIZES[-1] else SLOW_LAWS
+        )  # a minute and more a cell
         for nats, times in ((0.0, SIMULATIONS), (PLANTED, SLOW_POWER_SIMULATIONS)):
             table += [Cell(slow, *law, *size, nats, times) for law in laws]
     return table
