@@ -41,7 +41,7 @@ SLOW_POWER_SIMULATIONS = 100  # of kNN, which takes all its permutations where i
 OWN_DATA_SETS, OWN_SIMULATIONS = 5, 100
 SIZES = ((100, 1), (100, 4), (300, 1), (300, 4))  # images, rows of each
 DIMENSIONS = ((1, 1), (1, 2), (2, 2), (1, 4), (4, 4), (1, 16), (4, 16))  # of x and y, of z
-SLOW_LAWS = ((1, 1, "linear"), (1, 1, "quadratic"), (2, 2, "quadratic"), (4, 4, "quadratic"),
+SLOW_LAWS: tuple[tuple[int, int, str], ...] = ((1, 1, "linear"), (1, 1, "quadratic"), (2, 2, "quadratic"), (4, 4, "quadratic"),
              (1, 16, "quadratic"))  # fmt: skip
 OWN_SIZE = (300, 1)
 KNN = {"n_permutations": 99, "stop_after": 5}  # 5 of 99 that reach it: not rejected at 5%
@@ -136,11 +136,9 @@ def cells(quick: bool) -> list[Cell]:
                     table.append(Cell(fast, d, d_z, effect, *size, 0.0, SIMULATIONS, own))
             if d_z <= MOST_CONDITIONS:  # beyond, there is no size to which a power would belong
                 table.append(Cell(fast, d, d_z, "quadratic", *size, PLANTED, SIMULATIONS))
-        laws: tuple[tuple[int, int, str], ...] = (
-            SLOW_LAWS[1:3] if size == SIZES[-1] else SLOW_LAWS
-        )  # a minute and more a cell
+        few = SLOW_LAWS[1:3] if size == SIZES[-1] else SLOW_LAWS  # a minute and more a cell
         for nats, times in ((0.0, SIMULATIONS), (PLANTED, SLOW_POWER_SIMULATIONS)):
-            table += [Cell(slow, *law, *size, nats, times) for law in laws]
+            table += [Cell(slow, *law, *size, nats, times) for law in few]
     return table
 
 
