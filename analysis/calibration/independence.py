@@ -41,8 +41,13 @@ SLOW_POWER_SIMULATIONS = 100  # of kNN, which takes all its permutations where i
 OWN_DATA_SETS, OWN_SIMULATIONS = 5, 100
 SIZES = ((100, 1), (100, 4), (300, 1), (300, 4))  # images, rows of each
 DIMENSIONS = ((1, 1), (1, 2), (2, 2), (1, 4), (4, 4), (1, 16), (4, 16))  # of x and y, of z
-SLOW_LAWS: tuple[tuple[int, int, str], ...] = ((1, 1, "linear"), (1, 1, "quadratic"), (2, 2, "quadratic"), (4, 4, "quadratic"),
-             (1, 16, "quadratic"))  # fmt: skip
+SLOW_LAWS: tuple[tuple[int, int, str], ...] = (
+    (1, 1, "linear"),
+    (1, 1, "quadratic"),
+    (2, 2, "quadratic"),
+    (4, 4, "quadratic"),
+    (1, 16, "quadratic"),
+)
 OWN_SIZE = (300, 1)
 KNN = {"n_permutations": 99, "stop_after": 5}  # 5 of 99 that reach it: not rejected at 5%
 
