@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 from scipy.stats import t as student
 
 from .errors import DTypeError, NonFiniteError, ParameterError
@@ -36,14 +37,18 @@ LEVEL = 0.95
 class Effect:
     """An estimate with its standard error over clusters, hence an interval at any level.
 
-    The interval is Student's, `value` ± t `se` with `df` degrees of freedom (clusters less one).
+    The interval is Student's, `value` ± t `se`, corrected for skewness: of T = (value - truth)/se
+    it is T + g T²/3 + g² T³/27 + g/6 that is taken for Student's t. Source: hall1992. Without that
+    correction five in a hundred were up to fifteen, for shares that few images carry.
 
     Attributes
     ----------
     name, unit : str
         Of the estimand; the unit is "nats", "points", "ratio", ...
     value, se : float
-    df : int
+    df : float
+    skew : float
+        g, the skewness of `value` as an estimate; 0 gives Student's interval.
 
     Raises
     ------
@@ -57,18 +62,23 @@ class Effect:
     >>> effect = Effect("mean difference", "nats", 0.5, se=0.1, df=24)
     >>> effect.low, effect.high
     (0.294, 0.706)
+    >>> skewed = Effect("mean difference", "nats", 0.5, se=0.1, df=24, skew=0.4)
+    >>> skewed.low, skewed.high  # a longer tail where large values were rare
+    (0.338, 0.853)
     """
 
     name: str
     unit: str
     value: float
     se: float
-    df: int
+    df: float
+    skew: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and math.isfinite(self.se)):
+        if not all(map(math.isfinite, (self.value, self.se, self.df, self.skew))):
             raise NonFiniteError(
-                f"effect {self.name!r} must be finite; got {self.value} with error {self.se}"
+                f"effect {self.name!r} must be finite; got {self.value} with error {self.se}, "
+                f"df {self.df}, skew {self.skew}"
             )
         if self.se < 0:
             raise ParameterError(f"se of {self.name!r} must not be negative; got {self.se}")
@@ -79,8 +89,27 @@ class Effect:
         """Both ends of the two-sided interval at `level`."""
         if not 0 < level < 1:
             raise ParameterError(f"level must lie in (0, 1); got {level}")
-        half = float(student.ppf((1 + level) / 2, self.df)) * self.se
-        return self.value - half, self.value + half
+        t = float(student.ppf((1 + level) / 2, self.df))
+        return (
+            self.value - self.se * _unskewed(t, self.skew),
+            self.value - self.se * _unskewed(-t, self.skew),
+        )
+
+    def p_value(self, truth: float) -> float:
+        """Two-sided: one less the level at which the interval just touches `truth`.
+
+        Examples
+        --------
+        >>> effect = Effect("mean difference", "nats", 0.5, se=0.1, df=24, skew=0.4)
+        >>> effect.p_value(effect.low)
+        0.05
+        """
+        if self.se == 0:
+            return 1.0 if truth == self.value else 0.0
+        if math.isinf(truth):
+            return 0.0
+        t = _skewed((self.value - truth) / self.se, self.skew)
+        return float(2 * student.sf(abs(t), self.df))
 
     @property
     def low(self) -> float:
@@ -91,6 +120,18 @@ class Effect:
     def high(self) -> float:
         """Upper end at 95%."""
         return self.interval()[1]
+
+
+def _skewed(t: float, g: float) -> float:
+    """t + g t²/3 + g² t³/27 + g/6, which grows with t."""
+    return t + g * t**2 / 3 + g**2 * t**3 / 27 + g / 6
+
+
+def _unskewed(w: float, g: float) -> float:
+    """The t for which `_skewed` is w; exact, as t + g t²/3 + g² t³/27 = ((1 + g t/3)³ - 1) / g."""
+    if abs(g) < 1e-9:
+        return w
+    return float((np.cbrt(1 + g * (w - g / 6)) - 1) * 3 / g)
 
 
 @dataclass(frozen=True)
@@ -234,10 +275,7 @@ class Verdict:
         """
         if self.reason is not None or self.effect is None or self.smallest_effect is None:
             return None
-        distance = min(abs(self.effect.value - end) for end in self.smallest_effect.bounds)
-        if self.effect.se == 0:
-            return 0.0 if distance > 0 else 1.0
-        return float(2 * student.sf(distance / self.effect.se, self.effect.df))
+        return max(self.effect.p_value(end) for end in self.smallest_effect.bounds)
 
     def _repr_html_(self) -> str:
         """The verdict as a small table, for notebooks."""
@@ -285,6 +323,7 @@ class Verdict:
                 "value": effect.value,
                 "se": effect.se,
                 "df": effect.df,
+                "skew": effect.skew,
                 "low": effect.low,
                 "high": effect.high,
                 "level": LEVEL,

@@ -32,8 +32,8 @@ def smallest(region="negligible", value=0.1):
     return SmallestEffect(value, "nats", region, "a test")
 
 
-def verdict(value, se=0.1, region="at_most", df=24, **fields):
-    effect = Effect("excess", "nats", value, se, df)
+def verdict(value, se=0.1, region="at_most", df=24, skew=0.0, **fields):
+    effect = Effect("excess", "nats", value, se, df, skew)
     words = {"n": df + 1, "unit": "images", "seed": 0, "smallest_effect": smallest(region)}
     return Verdict("c", "empirical", "m", effect=effect, **(words | fields))
 
@@ -65,14 +65,47 @@ def test_rule_by_hand(region, low, high, decision):
     assert decide(low, high, smallest(region)) == decision
 
 
-@given(finite, st.floats(0, 10), st.sampled_from(REGIONS), st.floats(0.5, 0.999))
-def test_p_value_is_the_level_at_which_the_decision_turns(value, se, region, level):
+skews = st.floats(-2, 2)
+
+
+@given(finite, st.floats(0.001, 10), skews, st.sampled_from(REGIONS), st.floats(0.5, 0.999))
+def test_p_value_is_the_level_at_which_the_decision_turns(value, se, skew, region, level):
     """The interval at 1 - α decides exactly if the p-value is below α."""
-    graded = verdict(value, se, region, level=level)
+    graded = verdict(value, se, region, level=level, skew=skew)
     assert graded.p_value is not None
     if abs(graded.p_value - (1 - level)) < 1e-9:  # the border itself: rounding decides
         return
     assert (graded.decision != "inconclusive") == (graded.p_value < 1 - level)
+
+
+@given(finite, st.floats(0.001, 10), skews, st.floats(0.5, 0.999))
+def test_interval_and_its_own_p_value_agree(value, se, skew, level):
+    """Each end of the interval is the truth at which the p-value is one less the level."""
+    effect = Effect("mean", "nats", value, se, 24, skew)
+    for end in effect.interval(level):
+        assert effect.p_value(end) == pytest.approx(1 - level, rel=1e-4)
+
+
+def test_a_long_tail_gets_the_longer_side():
+    """Values that few images carry (skew > 0): the truth may be far above, hardly below."""
+    low, high = Effect("mean", "nats", 1.0, 0.1, 24, skew=0.6).interval()
+    assert high - 1 > 1.2 * (1 - low) > 0
+
+
+@pytest.mark.parametrize("n", [25, 60])
+def test_rare_shares_are_covered(n):
+    """Shares of patches that few images carry: Student's interval misses them too often."""
+    rng = np.random.default_rng(3)
+    missed = {"student": 0, "ours": 0}
+    for _ in range(1000):
+        share = np.where(rng.random(n) < 0.2, rng.beta(1, 3, n), 0.0)
+        mean = clustered_mean(share, np.arange(n), span=1.0)
+        truth = 0.2 * 0.25
+        for name, skew in (("student", 0.0), ("ours", mean.skew)):
+            low, high = Effect("m", "", mean.value, mean.se, mean.df, skew).interval()
+            missed[name] += not low <= truth <= high
+    assert missed["ours"] / 1000 < 0.09
+    assert missed["ours"] < 0.75 * missed["student"]
 
 
 @given(finite, st.floats(0.001, 10), st.sampled_from(REGIONS))
@@ -177,8 +210,7 @@ def test_wrong_decisions_are_as_rare_as_stated(truth):
         clusters = np.repeat(np.arange(40), rng.integers(1, 6, size=40))
         shared = rng.normal(size=40)[clusters] * 0.3
         values = truth + shared + rng.normal(size=len(clusters)) * 0.3
-        mean, se, df = clustered_mean(values, clusters)
-        effect = Effect("mean", "nats", mean, se, df)
+        effect = Effect("mean", "nats", *clustered_mean(values, clusters))
         decisions.append(decide(*effect.interval(), smallest("at_most")))
     rates = {d: decisions.count(d) / 600 for d in ("holds", "violated")}
     if truth == 0.1:  # each side 2.5%, plus three binomial standard errors

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from scipy.stats import t as student
 
 from mitheory.estimators import Estimate
 from mitheory.io import atomic_write_csv
 from mitheory.statistics import clustered_mean
+from mitheory.verdict import Effect
 
 from ..progress import progress
 from .plan import Cell, cells
@@ -42,9 +42,9 @@ def covers(estimate: Estimate, true: float) -> float:
     """
     if estimate.pointwise is None or len(estimate.pointwise) < 2:
         return float("nan")
-    value, se, df = clustered_mean(estimate.pointwise, np.arange(len(estimate.pointwise)))
-    half = float(student.ppf(0.975, df)) * se
-    return float(value - half <= true <= value + half)
+    mean = clustered_mean(estimate.pointwise, np.arange(len(estimate.pointwise)))
+    low, high = Effect("mutual information", "nats", *mean).interval()
+    return float(low <= true <= high)
 
 
 def summary(values: Sequence[float], covered: Sequence[float], true: float) -> dict[str, float]:

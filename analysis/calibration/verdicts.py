@@ -75,8 +75,7 @@ def simulate(values: str, images: int, effect: float, rng: np.random.Generator) 
     sizes = rng.integers(1, LARGEST_IMAGE + 1, images).astype(np.float64)
     means = draw(effect * smallest, sizes, rng)
     rows, weights, labels = compressed(values, means, sizes)
-    value, se, df = clustered_mean(rows, labels, weights=weights, span=span)
-    return Effect("effect", "", value, se, df)
+    return Effect("effect", "", *clustered_mean(rows, labels, weights=weights, span=span))
 
 
 def compressed(values: str, means: Floats, sizes: Floats) -> tuple[Floats, Floats, Floats]:

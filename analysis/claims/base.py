@@ -190,7 +190,7 @@ def mean_effect(
     span: float | None = None,
 ) -> Effect:
     """Mean of rows with its error over images; see `mitheory.statistics.clustered_mean`."""
-    value, se, df = clustered_mean(
+    mean = clustered_mean(
         np.asarray(values, dtype=np.float64), images, weights=weights, span=span
     )
-    return Effect(name, unit, value, se, df)
+    return Effect(name, unit, *mean)

@@ -119,8 +119,8 @@ def ratio_effect(name: str, rows: pd.DataFrame) -> Effect | None:
         return None
     ratio = float(rows["self"].mean()) / below
     residual = (rows["self"] - ratio * rows["cross"]) / below
-    _, se, df = clustered_mean(residual, rows["image_id"])
-    return Effect(name, "ratio", ratio, se, df)
+    mean = clustered_mean(residual, rows["image_id"])
+    return Effect(name, "ratio", ratio, mean.se, mean.df, mean.skew)
 
 
 def judge(table: pd.DataFrame, context: Context) -> Verdict:

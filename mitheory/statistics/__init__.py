@@ -11,11 +11,12 @@ from .bootstrap import (
     cluster_bootstrap_table,
     paired_difference,
 )
-from .clustered import clustered_mean
+from .clustered import ClusteredMean, clustered_mean
 from .paired import holm, mcnemar, paired_permutation
 from .records import Interval, PairedTest
 
 __all__ = [
+    "ClusteredMean",
     "Interval",
     "PairedTest",
     "cluster_bootstrap",
