@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     conditional_independence,
+    conjunction_penalty,
     cross_dominates_self,
     data_processing,
     greedy_guarantee,
@@ -12,11 +13,18 @@ from . import (
     max_below_sum,
     max_tracks_global,
     max_underestimates_redundancy,
+    mi_beats_cosine,
     printed_tables_consistent,
+    prior_choice,
+    query_awareness,
     score_is_marginal_gain,
     score_scale,
+    softmax_over_minmax,
     sparse_grounding,
     submodular_under_ci,
+    temperature,
+    total_probability,
+    uniform_prior,
 )
 from .base import Claim
 from .context import Context
@@ -37,6 +45,14 @@ CLAIMS: dict[str, Claim] = {
         max_below_sum,
         max_tracks_global,
         sparse_grounding,
+        uniform_prior,
+        total_probability,
+        prior_choice,
+        softmax_over_minmax,
+        temperature,
+        mi_beats_cosine,
+        query_awareness,
+        conjunction_penalty,
         printed_tables_consistent,
     )
 }

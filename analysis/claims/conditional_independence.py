@@ -125,6 +125,8 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
     """The interval of I(V_i; V_j | T) of neighbors; abstains where it could not have shown any."""
     if context.prepared[NAME] is None:
         return CLAIM.unassessed(draws.UNREDUCED, context)
+    if "condition" not in table:
+        return CLAIM.unassessed("needs samples of at least two tokens", context)
     lead = table[(table["condition"] == "distance") & (table["level"] == 1)]
     lead = lead.reset_index(drop=True)
     if lead.empty or lead["image_id"].nunique() < CLAIM.min_images:
