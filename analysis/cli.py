@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mitheory import provenance
 from mitheory.errors import MitheoryError
@@ -194,7 +194,8 @@ def _audit(
 
 def verdict_table(audited: Audited) -> Table:
     """A line per claim, as the terminal shows it."""
-    table = Table("claim", "verdict", "effect", "95% interval", "of interest", "n", "seconds")
+    whole = (Column(name, no_wrap=True) for name in ("claim", "verdict"))
+    table = Table(*whole, "effect", "95% interval", "of interest", "n", "seconds")
     for record in audited.records:
         effect, smallest = record["effect"], record["smallest_effect"]
         table.add_row(
