@@ -48,7 +48,7 @@ HOW = (
     "similarity to two words, for a distractor, to one of the two, that the relevant patches have "
     "to their best words. The rate is that of pairs in which the distractor scores higher, ties a "
     "half. The effect is the rate under max PMI with the softmax over words less that with the "
-    "softmax over patches, p(v given t), same τ and same maximum: only the competition differs. "
+    "softmax over patches, p(v given t), same τ and same maximum: there words do not compete. "
     "Rates of other scores, at three temperatures, are beside it."
 )
 MEANING = {
@@ -168,6 +168,7 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
             "patches are one."
             if scene < 1
             else "Patches at the rim of a thing show little of it and count as matches.",
+            "The two conditionals also differ in their marginals: over words and over patches.",
             f"{len(table) - len(known)} questions without a conjunction are left out.",
         ),
         diagnostics={

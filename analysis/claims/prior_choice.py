@@ -172,6 +172,16 @@ def draw(table: pd.DataFrame, verdict: Verdict) -> Figure:
                 e = prior[key]
                 axes.plot([e["low"], e["high"]], [y, y], color=color, linewidth=2.2)
                 axes.plot(e["value"], y, "o", color=color)
+        for y, prior in enumerate(found.values()):
+            if "share_kept_moved" in prior:
+                moved_gain = (
+                    prior["share_kept_moved"]
+                    - verdict.diagnostics["by_prior"][UNIFORM]["share_kept"]
+                )
+                label = "moved by half the grid" if "thirds" in list(found)[y] else None
+                left.plot(moved_gain, y + 0.28, "o", mfc="white", color=BLUE, label=label)
+        if left.get_legend_handles_labels()[0]:
+            left.legend(loc="lower left")
         left.set_yticks(np.arange(len(found)), [n.replace("_", " ") for n in found])
         left.invert_yaxis()
         left.axvline(0, color="black", linewidth=0.7)

@@ -147,14 +147,16 @@ def draw(table: pd.DataFrame, verdict: Verdict) -> Figure:
         figure = new_figure(PAGE, 2.3)
         left, right = figure.subplots(1, 2)
         sns.histplot(images["largest_shift"], ax=left, color=VERMILION, bins=24, linewidth=0.3)
-        left.set_xlabel("largest shift of a column of PMI (nats)")
+        left.set_xlabel("largest shift of a column of PMI (nats)\nfrom line 8 to Eq. (50)")
         left.set_ylabel("images")
         sns.histplot(
             table["jaccard"], ax=right, color=BLUE, bins=np.linspace(0, 1, 21).tolist(),
             linewidth=0.3,
         )  # fmt: skip
         right.axvline(table["jaccard"].mean(), color=GRAY, linewidth=1, linestyle="--")
-        right.set_xlabel("overlap of kept sets, line 8 and Eq. (50) (Jaccard; dashed: mean)")
+        right.set_xlabel(
+            "overlap of the sets kept under line 8 and under\nEq. (50) (Jaccard; dashed: mean)"
+        )
         right.set_ylabel("questions")
     return figure
 

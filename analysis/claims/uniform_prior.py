@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.style import BLUE, GRAY, PAGE, VERMILION, new_figure, theme
 from mitheory.bundle import Sample
 from mitheory.pmi import cross_pmi, self_pmi
 from mitheory.priors import PRIORS
@@ -24,6 +22,7 @@ from .base import Claim
 from .context import Context, fold
 from .positions import Cells, Floats, Integers, jackknifed, moved
 from .positions import deficit as deficit_of
+from .positions_drawn import draw
 from .source import SAMPLES_PER_CHUNK
 
 NAME = "uniform_prior"
@@ -228,53 +227,6 @@ def _gain(table: pd.DataFrame) -> dict[str, float] | None:
         return None
     gain = known["kept_learned"] - known["kept_uniform"]
     return keeping.summary("gain", "share", gain, known["image_id"])
-
-
-def draw(table: pd.DataFrame, verdict: Verdict) -> Figure:
-    """Where relevant patches lie, and what every prior knows and gains."""
-    known = table[[len(p) > 0 for p in table["patches"]]]
-    rows, cols = verdict.diagnostics.get("cells", (1, 1))
-    cells = Cells(rows, cols)
-    density = _mean_of_images(known, cells).reshape(rows, cols)
-    found = verdict.diagnostics.get("priors", {})
-    with theme():
-        figure = new_figure(PAGE, 2.7)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
-        image = left.imshow(density, cmap="RdBu_r", vmin=0, vmax=max(2.0, float(density.max())))
-        left.set_xticks([])
-        left.set_yticks([])
-        left.grid(visible=False)
-        bar = figure.colorbar(image, ax=left, shrink=0.85)
-        bar.set_label("relevant patches\n(times uniform)")
-        for y, prior in enumerate(found.values()):
-            e = prior["log_score_nats"]
-            right.plot(prior["entropy_deficit_nats"], y, "s", color=GRAY)
-            right.plot([e["low"], e["high"]], [y, y], color=BLUE, linewidth=2.2)
-            right.plot(e["value"], y, "o", color=BLUE)
-        right.set_yticks(np.arange(len(found)), [n.replace("_", " ") for n in found])
-        right.invert_yaxis()
-        right.axvline(0, color="black", linewidth=0.7)
-        right.axvline(SMALLEST_EFFECT.value, color=VERMILION, linewidth=0.9, linestyle="--")
-        right.set_xlabel(
-            "nats: entropy deficit of the prior (square), log score\n"
-            "over uniform on relevant patches (dot, 95%; dashed: 0.1)"
-        )
-    return figure
-
-
-def _mean_of_images(known: pd.DataFrame, cells: Cells) -> Floats:
-    """(cells,) mean over images of their distribution, over that of all patches."""
-
-    def mean(values: Iterable[Floats]) -> Floats:
-        return np.asarray(pd.DataFrame(values, index=known["image_id"]).groupby(level=0).mean())
-
-    grids = list(zip(known["rows"], known["cols"], strict=True))
-    each = [
-        cells.share(np.asarray(p, dtype=np.int64), g)
-        for p, g in zip(known["patches"], grids, strict=True)
-    ]
-    everywhere = mean([cells.everywhere(g) for g in grids]).mean(0)
-    return np.asarray(mean(each).mean(0) / everywhere)
 
 
 CLAIM = Claim(
