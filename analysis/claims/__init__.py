@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    attention_is_a_worse_proxy,
     conditional_independence,
     conjunction_penalty,
     cross_dominates_self,
@@ -14,8 +15,10 @@ from . import (
     max_tracks_global,
     max_underestimates_redundancy,
     mi_beats_cosine,
+    mi_finds_answer_tokens,
     printed_tables_consistent,
     prior_choice,
+    projection_stage,
     query_awareness,
     score_is_marginal_gain,
     score_scale,
@@ -53,6 +56,9 @@ CLAIMS: dict[str, Claim] = {
         mi_beats_cosine,
         query_awareness,
         conjunction_penalty,
+        mi_finds_answer_tokens,
+        attention_is_a_worse_proxy,
+        projection_stage,
         printed_tables_consistent,
     )
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...bundle import Sample
-from ...errors import ParameterError, ShapeError
+from ...errors import MissingInputError, ParameterError, ShapeError
 from ..base import Answer, Example, PositionIds
 from .checkpoint import default_device, load, revision
 from .scenes import GRID, N_PATCHES, SIDE
@@ -138,6 +139,56 @@ class FruitFlyAdapter:
             answers += self._answer(samples[part], kept[part], positions)
         return answers
 
+    @torch.no_grad()
+    def attention(self, samples: Sequence[Sample]) -> list[Tensor]:
+        """What every word of the question looks at among all visual tokens, layer by layer.
+
+        Returns one (layers, heads, n_t, n_v) tensor per sample; the rest of a row of 1 is on words.
+        """
+        found: list[Tensor] = []
+        for part in _chunks(samples, self.batch_size):
+            visual = torch.stack([s.visual.float() for s in part]).to(self.device)
+            n = visual.shape[1]
+            tokens = torch.zeros(len(part), 1, MAX_WORDS, dtype=torch.long)
+            for i, sample in enumerate(part):
+                tokens[i, 0, : len(sample.tokens)] = torch.tensor(encode(sample.tokens))
+            ids = torch.arange(n + MAX_WORDS).expand(len(part), -1)
+            seen = self.model.decoder.attentions(
+                visual, ids.to(self.device), tokens.to(self.device)
+            ).cpu()
+            found += [a[:, :, : s.n_t, :n] for a, s in zip(seen, part, strict=True)]
+        return found
+
+    @torch.no_grad()
+    def stages(self, samples: Sequence[Sample]) -> list[dict[str, Tensor]]:
+        """What the patches are at each stage on the way to the decoder, from the stored image.
+
+        Returns per sample (n_v, d) tensors by stage: "before_last_layer", "encoder", "projected".
+
+        Raises
+        ------
+        MissingInputError
+            If a sample holds no image.
+        """
+        images: dict[str, Tensor] = {}
+        for sample in samples:
+            if sample.image is None:
+                raise MissingInputError(f"stages: sample {sample.sample_id!r} holds no image")
+            images.setdefault(sample.image_id, sample.image)
+        views: dict[str, dict[str, Tensor]] = {}
+        for names in _chunks(list(images), self.batch_size):
+            pixels = torch.stack([images[name].permute(2, 0, 1).float() / 255 for name in names])
+            before = self.model.encoder.before_last(pixels.to(self.device))
+            after = self.model.encoder.norm(self.model.encoder.blocks[-1](before))
+            projected = self.model.projector(after[:, 1:])
+            for name, *view in zip(names, before.cpu(), after.cpu(), projected.cpu(), strict=True):
+                views[name] = {
+                    "before_last_layer": view[0][1:],
+                    "encoder": view[1][1:],
+                    "projected": view[2],
+                }
+        return [views[sample.image_id] for sample in samples]
+
     def _answer(
         self, samples: Sequence[Sample], kept: Sequence[Tensor], positions: PositionIds
     ) -> list[Answer]:
@@ -170,7 +221,10 @@ def _read(log_p: Tensor, sample: Sample) -> Answer:
     return Answer(WORDS[best], float(log_p[best]), truth)
 
 
-def _chunks(items: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
+T = TypeVar("T")
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for i in range(0, len(items), size):
         yield items[i : i + size]
 

@@ -127,11 +127,16 @@ class Encoder(nn.Module):
 
     def with_attention(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features as `forward`, and the last block's attention (B, heads, 145, 145)."""
-        x = self.stem(images)
-        *first, last = (cast(Block, block) for block in self.blocks)
-        for block in first:
-            x = block(x)
+        x = self.before_last(images)
+        last = cast(Block, self.blocks[-1])
         return self.norm(last(x)), last.attention(x)
+
+    def before_last(self, images: Tensor) -> Tensor:
+        """What the last block is given: (B, 1 + 144, width), [CLS] first, not normalized."""
+        x = self.stem(images)
+        for block in list(self.blocks)[:-1]:
+            x = block(x)
+        return x
 
 
 class Decoder(nn.Module):
@@ -182,6 +187,19 @@ class Decoder(nn.Module):
             x = block(x, mask, angles)
         batch, k, length = tokens.shape
         return self.head(self.norm(x[:, visual.shape[1] :])).view(batch, k, length, -1)
+
+    def attentions(self, visual: Tensor, positions: Tensor, tokens: Tensor) -> Tensor:
+        """What the words of one question each look at: (B, layers, heads, L, N + L), rows sum to 1.
+
+        Arguments as in `forward`, with K = 1 and every visual token there.
+        """
+        x, mask, angles = self.inputs(visual, positions, tokens)
+        found = []
+        for block in self.blocks:
+            seen = cast(Block, block).attention(x, mask, angles)
+            found.append(seen[:, :, visual.shape[1] :])
+            x = block(x, mask, angles)
+        return torch.stack(found, 1)
 
 
 def packed_mask(n: int, k: int, length: int, device: torch.device) -> Tensor:
