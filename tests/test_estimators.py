@@ -30,6 +30,7 @@ from mitheory.estimators.gaussian import SHRINKAGES
 from mitheory.estimators.plug_in import CORRECTIONS
 
 LABELS = ("plug_in",)  # the entries for labels; all others take numbers
+SETTINGS = {"histogram": {"bins": 3}}  # where the default depends on the dimension
 
 
 def generator(seed=0):
@@ -39,7 +40,7 @@ def generator(seed=0):
 def options_of(table, name, seed=0):
     """`rng` for the entries that are random."""
     random = "rng" in inspect.signature(table[name]).parameters
-    return {"rng": generator(seed)} if random else {}
+    return {**SETTINGS.get(name, {}), **({"rng": generator(seed)} if random else {})}
 
 
 def suited(name, *sides):

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from ..checks import lookup
 from ..errors import MissingInputError, ParameterError
 from .gaussian import gaussian_cmi, gaussian_mi
+from .histogram import histogram_mi
+from .kernel_density import kernel_density_cmi, kernel_density_mi
 from .nearest import frenzel_pompe_cmi, ksg_mi
 from .plug_in import plug_in_cmi, plug_in_mi
 from .records import Estimate
@@ -100,11 +102,14 @@ def _call(
 
 MI: Mapping[str, Callable[..., Estimate]] = {
     "plug_in": plug_in_mi,
+    "histogram": histogram_mi,
     "gaussian": gaussian_mi,
     "ksg": ksg_mi,
+    "kernel_density": kernel_density_mi,
 }
 CMI: Mapping[str, Callable[..., Estimate]] = {
     "plug_in": plug_in_cmi,
     "gaussian": gaussian_cmi,
     "frenzel_pompe": frenzel_pompe_cmi,
+    "kernel_density": kernel_density_cmi,
 }
