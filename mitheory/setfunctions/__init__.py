@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import SetFunction
+from .certificate import Certificate, certificate
 from .covering import Coverage, FacilityLocation
 from .discrete import ChowLiuMI, DiscreteMI, entropy, is_conditionally_independent
 from .gaussian import GaussianMI, LogDet
@@ -10,6 +11,7 @@ from .modular import Modular
 
 __all__ = [
     "SETFUNCTIONS",
+    "Certificate",
     "ChowLiuMI",
     "Coverage",
     "DiscreteMI",
@@ -18,6 +20,7 @@ __all__ = [
     "LogDet",
     "Modular",
     "SetFunction",
+    "certificate",
     "entropy",
     "is_conditionally_independent",
 ]
