@@ -27,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
+SIGNS = {"negligible": "<", "at_least": "≥", "at_most": "<"}  # of an effect, or of its size
+
 Out = Annotated[Path, typer.Option(help="Folder to write to; made if missing.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")]
 Seed = Annotated[int, typer.Option(help="Seed of the scenes and of every random selector.")]
@@ -195,17 +197,16 @@ def _audit(
 def verdict_table(audited: Audited) -> Table:
     """A line per claim, as the terminal shows it."""
     whole = (Column(name, no_wrap=True) for name in ("claim", "verdict"))
-    table = Table(*whole, "effect", "95% interval", "of interest", "n", "seconds")
+    table = Table(*whole, "effect [95%]", "claimed", "n", "s", box=None, padding=(0, 1))
     for record in audited.records:
         effect, smallest = record["effect"], record["smallest_effect"]
         table.add_row(
             record["claim"],
             record["decision"] if not record["error"] else "error",
-            f"{effect['value']:.3g} {effect['unit']}" if effect else "",
-            f"[{effect['low']:.3g}, {effect['high']:.3g}]" if effect else "",
-            f"{smallest['region'].replace('_', ' ')} {smallest['value']:g}" if smallest else "",
+            "{value:.2g} [{low:.2g}, {high:.2g}] {unit}".format(**effect) if effect else "",
+            f"{SIGNS[smallest['region']]} {smallest['value']:g}" if smallest else "",
             str(record["n"]),
-            f"{audited.timings[record['claim']]:.1f}",
+            f"{audited.timings[record['claim']]:.0f}",
         )
     return table
 
