@@ -16,6 +16,7 @@ from .kernel_density import kernel_density_cmi, kernel_density_mi
 from .nearest import frenzel_pompe_cmi, ksg_mi
 from .plug_in import plug_in_cmi, plug_in_mi
 from .records import Estimate
+from .variational import infonce_mi, nwj_mi
 
 
 def mi(name: str, x: ArrayLike, y: ArrayLike, **options: Any) -> Estimate:
@@ -106,6 +107,8 @@ MI: Mapping[str, Callable[..., Estimate]] = {
     "gaussian": gaussian_mi,
     "ksg": ksg_mi,
     "kernel_density": kernel_density_mi,
+    "infonce": infonce_mi,
+    "nwj": nwj_mi,
 }
 CMI: Mapping[str, Callable[..., Estimate]] = {
     "plug_in": plug_in_cmi,
