@@ -102,8 +102,36 @@ def test_max_below_sum_is_refuted_unless_one_word_decides():
     """With one word PMI is 0 throughout: 0 <= 0 holds."""
     samples = gaussian_samples()
     assert max_below_sum.evaluate(samples).decision == "refuted"
+    assert max_below_sum.evaluate(samples).effect.value > 0.9
     lone = gaussian_samples(n_t=1)
     assert max_below_sum.evaluate(lone).decision == "verified"
+
+
+def test_max_below_sum_is_satisfied_by_a_patch_that_avoids_the_frequent_word():
+    """The worked case as a sample: q = (0.98, 0.01, 0.01), P = (0.2, 0.4, 0.4).
+
+    PMI is log 0.2/0.98 = -1.589, log 40 = 3.689 twice: sum 5.789 > 3.689. Each other patch has
+    log 0.9959/0.98 = 0.016 and log 0.2041 = -1.589 twice: 0.016 > -3.162. So 49 of 50 violate.
+    """
+    made = max_below_sum.satisfied()
+    assert made["pmi"] == pytest.approx([-1.5892, 3.6889, 3.6889], abs=1e-4)
+    assert made["sum"] - made["max"] == pytest.approx(2.0997, abs=1e-4)
+    rare = 0.1 / 49
+    rows = [[0.2, 0.4, 0.4]] + 49 * [[1 - 2 * rare, rare, rare]]
+    table = torch.tensor(rows, dtype=torch.float64)
+    visual, text = embedded(table)
+    sample = replace(gaussian_samples(images=1)[0], visual=visual, text=text, grid=None,
+                     relevant=None, tokens=("a", "b", "c"))  # fmt: skip
+    row = max_below_sum.measure([sample], CONTEXT).iloc[0]
+    assert row["violated"] == pytest.approx(49 / 50)
+
+
+def test_max_below_sum_counter_example_adds_up():
+    example = max_below_sum.evaluate(gaussian_samples()).counter_example
+    assert max(example["pmi"]) == pytest.approx(example["max_pmi"], abs=1e-3)
+    assert sum(example["pmi"]) == pytest.approx(example["sum_pmi"], abs=1e-3)
+    assert example["max_pmi"] > example["sum_pmi"]
+    assert len(example["words"]) == len(example["pmi"])
 
 
 # -- the greedy score ----------------------------------------------------------------------------
@@ -193,12 +221,36 @@ def test_heap_by_hand_and_what_must_agree():
     """Relevance 3, 2.9, 1; the first two are alike: once one is kept, 0.45 < 1 for the other."""
     verdict = heap_is_exact.evaluate(gaussian_samples(rows=5))
     assert verdict.decision == "refuted"
-    assert verdict.counter_example["greedy_keeps"] == [0, 2]
-    assert verdict.counter_example["static_heap_keeps"] == [0, 1]
+    example = verdict.counter_example
+    assert (example["greedy_keeps"], example["static_heap_keeps"]) == ([0, 2], [0, 1])
+    assert example["scores_once_0_is_kept"] == pytest.approx([0.5, 0.45, 1.0])
     assert verdict.diagnostics["runs_of_what_is_proved_exact_that_differ"] == 0
-    same = verdict.diagnostics["share_of_runs_same_order_as_eager"]
-    assert same["lazy, filled after the first"] == 1
-    assert same["lazy, filled at once"] < 1, "stale keys of the empty set should have gone wrong"
+    same = verdict.diagnostics["share_of_runs_same_set_as_eager"]
+    assert same["lazy, filled after first"] == same["lazy, empty set lowest"] == 1
+    assert same["lazy, empty set 0"] < 1, "stale keys of the empty set should have gone wrong"
+
+
+@pytest.mark.parametrize("relevance_weight", [0.0, 0.2, 0.9])
+def test_a_static_heap_fails_at_any_weight_of_redundancy(relevance_weight):
+    verdict = heap_is_exact.evaluate(gaussian_samples(images=10), relevance_weight=relevance_weight)
+    assert verdict.decision == "refuted"
+    example = verdict.counter_example
+    assert example["lambda"] == relevance_weight
+    assert set(example["greedy_keeps"]) != set(example["static_heap_keeps"])
+    assert verdict.diagnostics["runs_of_what_is_proved_exact_that_differ"] == 0
+
+
+def test_an_order_that_should_agree_and_does_not_is_counted():
+    """At λ = 1 only the bundle can refute: a wrong sort is found and named."""
+    context = replace(CONTEXT, relevance_weight=1.0)
+    table = heap_is_exact.measure(gaussian_samples(images=10), context)
+    wrong = table.assign(same=table["same"] & (table["search"] != "static heap"))
+    verdict = heap_is_exact.judge(wrong, context)
+    assert verdict.decision == "refuted"
+    assert verdict.counter_example["lambda"] == 1.0
+    lazy = table.assign(same=table["same"] & (table["search"] != "lazy, filled after first"))
+    found = heap_is_exact.judge(lazy, context).diagnostics
+    assert found["runs_of_what_is_proved_exact_that_differ"] == 10 * len(context.ratios)
 
 
 def test_a_heap_is_exact_without_redundancy():
@@ -238,8 +290,8 @@ def test_score_scale_decides_both_ways(share, decision):
             "share": share + 0.03 * rng.standard_normal(rows),
         }
     ).assign(
-        relevance=1.0, redundancy=1.0, cross_range=1.0, self_range=1.0, with_relevance=0.5,
-        with_redundancy=0.5,
+        relevance=1.0, redundancy=1.0, cross_range=1.0, self_range=1.0, self_highest=1.0,
+        with_relevance=0.5, with_redundancy=0.5,
     )  # fmt: skip
     assert score_scale.judge(table, CONTEXT).decision == decision
 

@@ -80,6 +80,8 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
         "max_pmi": float(worst["max"]),
         "lse_pmi": float(worst["lse"]),
         "max_plus_log_n": float(worst["max"] + math.log(worst["n_words"])),
+        "smallest_slack": float(table["slack"].min()),
+        "smallest_slack_of_ratios": float(table["ratio_slack"].min()),
     }
     failed = bool(table["slack"].min() < -TOLERANCE or table["ratio_slack"].min() < -TOLERANCE)
     several = table[table["n_words"] > 1]
@@ -126,7 +128,7 @@ def draw(table: pd.DataFrame, verdict: Verdict) -> Figure:
                 va="bottom" if not level else "top", fontsize=7,
             )  # fmt: skip
         axes.set(xlabel="words in the prompt", ylabel="(LSE − max) / log N", ylim=(-0.05, 1.08))
-        axes.legend(loc="center right")
+        axes.legend(loc="lower left")
     return figure
 
 

@@ -32,9 +32,10 @@ RATIO = 1 / 9
 ORDERS = 8
 HOW = (
     "Marginal gains of a set function add up to its value, in whatever order its elements come. So "
-    "the totals of S_i over all orders of three tokens are compared, for a symmetric PMI matrix; "
-    "two that differ refute. On the bundle: the tokens that greedy keeps (11%) are scored again in "
-    f"{ORDERS} random orders and in reverse, and the spread of the totals is given as a share of "
+    "the totals of S_i over all orders of three tokens are compared, for a symmetric PMI matrix "
+    "(two tokens would not do); two that differ refute. On the bundle: the tokens that greedy "
+    f"keeps (11%) are scored again in {ORDERS} random orders and in reverse, and the spread of the "
+    "totals is given as a share of "
     "the relevance in them."
 )
 MEANING = {

@@ -34,8 +34,9 @@ RATIO = 1 / 9
 HOW = (
     "At every step of greedy selection at λ = 1/2 (11% kept) the candidates' scores differ by "
     "relevance and by redundancy. The say of a term is its standard deviation over candidates, as "
-    "a share of both; the effect is relevance's share less one half. A range-normalized λ that "
-    "would make them even is given, and how far the kept set agrees with that of either term alone."
+    "a share of both; the effect is relevance's share less one half. The λ that would make "
+    "both even, by deviation or by range, is given, and how far the kept set agrees with that of "
+    "either term alone."
 )
 MEANING = {
     "holds": "Both terms vary alike among candidates: λ can be read as a weight.",
@@ -48,7 +49,7 @@ MEANING = {
 def measure(samples: Sequence[Sample], context: Context) -> pd.DataFrame:
     """Per sample of two words or more: spread of both terms over the steps of greedy."""
     columns = ["image_id", "sample_id", "relevance", "redundancy", "share", "cross_range",
-               "self_range", "with_relevance", "with_redundancy"]  # fmt: skip
+               "self_range", "self_highest", "with_relevance", "with_redundancy"]  # fmt: skip
     usable = [s for s in samples if s.n_t > 1 and s.n_v >= 8]  # a spread, and a few steps of it
     return pd.DataFrame([_row(sample, context) for sample in usable], columns=columns)
 
@@ -73,7 +74,8 @@ def _row(sample: Sample, context: Context) -> dict[str, object]:
         "redundancy": float(own),
         "share": float(cross / (cross + own)) if cross + own > 0 else 0.5,
         "cross_range": float(np.ptp(relevance)),
-        "self_range": float(np.ptp(self_pmi)),
+        "self_range": float(np.ptp(self_pmi[~np.eye(len(self_pmi), dtype=bool)])),
+        "self_highest": float(self_pmi.max()),
         "with_relevance": jaccard(order, kept[1.0]),
         "with_redundancy": jaccard(order, kept[0.0]),
     }
@@ -86,6 +88,7 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
         needed = f"8 patches and prompts of two words or more in {CLAIM.min_images} images"
         return CLAIM.unassessed(f"needs {needed}; this bundle has them in {images}", context)
     even = table["redundancy"] / (table["redundancy"] + table["relevance"])
+    by_range = table["self_range"] / (table["self_range"] + table["cross_range"])
     return CLAIM.verdict(
         context,
         n=images,
@@ -100,8 +103,10 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
             "sd_of_relevance_nats": float(table["relevance"].mean()),
             "sd_of_redundancy_nats": float(table["redundancy"].mean()),
             "lambda_that_balances": float(even.mean()),
-            "range_of_cross_pmi_nats": float(table["cross_range"].mean()),
-            "range_of_self_pmi_nats": float(table["self_range"].mean()),
+            "lambda_that_balances_ranges": float(by_range.mean()),
+            "range_of_relevance_nats": float(table["cross_range"].mean()),
+            "range_of_self_pmi_of_two_patches_nats": float(table["self_range"].mean()),
+            "highest_self_pmi_nats": float(table["self_highest"].mean()),
             "kept_as_with_relevance_alone_jaccard": float(table["with_relevance"].mean()),
             "kept_as_with_redundancy_alone_jaccard": float(table["with_redundancy"].mean()),
         },
