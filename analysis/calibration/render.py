@@ -19,9 +19,9 @@ FIGURE = "images/calibration_bias.png"
 TITLE = """# Calibration
 
 Estimators and the decision rule where the answer is known. Everything on this page but its prose
-is written by `python -m analysis.calibration.render` from two tables that `mitheory calibrate`
-makes and the package carries, `analysis/calibration/estimators.csv` and `verdicts.csv`; a test
-compares the two. All information is in nats.
+is written by `python -m analysis.calibration.render` from tables that `mitheory calibrate` makes
+and the package carries: `estimators.csv`, `independence.csv` and `verdicts.csv` of
+`analysis/calibration/`. A test compares the two. All information is in nats.
 """
 ESTIMATORS = """## Estimators
 
@@ -44,6 +44,15 @@ truths of a size is out there.
 LIMITS = """Detection limit: the least planted nats told from none with 80% power at 5%, as if the
 mean at 0 nats were known (∞: not even the most that was planted). From 4 repeats, where calls are
 slow, it can be off by a factor of several; 0.02 is the least that the levels tried can tell.
+"""
+INDEPENDENCE = """## Tests of conditional independence
+
+How often each test of `mitheory.independence` rejects at 5%, images as clusters: where X and Y are
+independent given Z (should be 5%), and where 0.1 nats are planted. Rows are 1 or 4 per image; *z* is
+what the effect of Z is like. x and y have d columns each, Z has d_z. Ranges are over d = 1, 2, 4.
+Where the first number is out of hand the second is no power. 500 simulations a cell, 100 for the
+power of `knn_permutation`; the exact intervals are in `independence.csv`.
+
 """
 VERDICTS = """## The decision rule
 
@@ -72,6 +81,25 @@ def verdict_table() -> pd.DataFrame:
         return pd.read_csv(stream)
 
 
+def independence_table() -> str:
+    """Rejection rates of the committed calibration, null and planted, as Markdown."""
+    with files(__package__).joinpath("independence.csv").open() as stream:
+        table = pd.read_csv(stream)
+    lines = ["| test | d_z | z | images | true null | 0.1 nats |", "|---|---|---|---|---|---|"]
+    for key, rows in table.groupby(["test", "d_z", "effect_of_z", "images"]):
+        null, planted = (rows[(rows["planted"] > 0) == there]["rate"] for there in (False, True))
+        words = " | ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+        lines.append(f"| {words} | {_range(null)} | {_range(planted)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _range(rates: pd.Series) -> str:
+    if rates.empty:
+        return "not run"
+    low, high = f"{rates.min():.2f}", f"{rates.max():.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
 def document() -> str:
     """The page."""
     table, verdicts = committed_table(), verdict_table()
@@ -89,6 +117,7 @@ def document() -> str:
         tables.costs(table) + "\n",
         "Rows that failed, by error (numbers as #):\n",
         tables.errors(table) + "\n",
+        INDEPENDENCE + independence_table() + "\n",
         VERDICTS + tables.single_claims(verdicts, "negligible") + "\n",
         FAMILIES + tables.families(verdicts) + "\n",
     ]

@@ -16,6 +16,7 @@ from .plan import LETTERS, Cell
 CALL_LIMIT = 0.6  # seconds a call may be expected to take; beyond, the row says so and is not run
 CELL_SECONDS = 0.15  # spent on one variant in one cell, if that is enough for the fewest repeats
 FEWEST, MOST = 4, 12
+PCA_COMPONENTS = 8
 # Training takes seconds: neural bounds only where they tell something about d and n.
 NEURAL_CELLS = frozenset(
     (truth, planted, d, n)
@@ -90,7 +91,8 @@ class Variant:
             return estimators.cmi(self.estimator, x, y, z, **options)
         x, y = sample
         if self.reduce:
-            return estimators.mi_reduced(self.estimator, x, y, components=self.reduce, **options)
+            components = min(self.reduce, np.shape(x)[1], np.shape(y)[1])
+            return estimators.mi_reduced(self.estimator, x, y, components=components, **options)
         return estimators.mi(self.estimator, x, y, **options)
 
 
@@ -124,11 +126,33 @@ def _counts(d: int, n: int) -> float:
     return 5e-6 * n
 
 
+def _kernels(d: int, n: int) -> float:
+    return n**2 * (6e-8 + 8e-10 * d)
+
+
+def _reduced(d: int, n: int) -> float:
+    return 5e-3 + 4 * _covariance(d, n)
+
+
+def _reduced_neighbors(d: int, n: int) -> float:
+    return _reduced(d, n) + 4 * _neighbors(min(d, PCA_COMPONENTS), n // 2)
+
+
+def _training(d: int, n: int) -> float:
+    return 3e-4 * n
+
+
 CONTINUOUS = (
     Variant("ksg_1", "mi", "ksg", _neighbors, {"k": 3, "algorithm": 1}),
     Variant("ksg_2", "mi", "ksg", _neighbors, {"k": 3, "algorithm": 2}),
     Variant("gaussian", "mi", "gaussian", _covariance),
     Variant("gaussian_shrunk", "mi", "gaussian", _covariance, {"shrinkage": "ledoit_wolf"}),
+    Variant("gaussian_pca", "mi", "gaussian", _reduced, reduce=PCA_COMPONENTS),
+    Variant("ksg_pca", "mi", "ksg", _reduced_neighbors, {"k": 3}, reduce=PCA_COMPONENTS),
+    Variant("histogram", "mi", "histogram", _counts),
+    Variant("kernel_density", "mi", "kernel_density", _kernels),
+    Variant("infonce", "mi", "infonce", _training, random=True, neural=True),
+    Variant("nwj", "mi", "nwj", _training, random=True, neural=True),
 )
 CONDITIONAL = (
     Variant("frenzel_pompe", "cmi", "frenzel_pompe", lambda d, n: 2 * _neighbors(d, n), {"k": 3}),
@@ -140,6 +164,7 @@ CONDITIONAL = (
         lambda d, n: 2 * _covariance(d, n),
         {"shrinkage": "ledoit_wolf"},
     ),
+    Variant("kernel_density_cmi", "cmi", "kernel_density", lambda d, n: 2 * _kernels(d, n)),
 )
 DISCRETE = tuple(
     Variant(

@@ -20,6 +20,11 @@ from .context import Context, runnable_model
 from .source import Facts, Source
 
 MIN_IMAGES = 10
+CALIBRATED_IMAGES = 25
+FEW_IMAGES = (
+    f"With fewer than {CALIBRATED_IMAGES} images the decision can be wrong up to twice as often as "
+    "stated (calibration of the decision rule)."
+)
 NO_INPUT = Facts(0, 0, 0, frozenset())
 
 Measure = Callable[[Sequence[Sample], Context], pd.DataFrame]
@@ -157,6 +162,12 @@ class Claim:
     def verdict(self, context: Context, *, n: int, **fields: Any) -> Verdict:
         """A verdict of this claim: its name, kind and smallest effect are filled in."""
         filled = {"unit": "images", "smallest_effect": self.smallest_effect, **fields}
+        if (
+            filled["unit"] == "images"
+            and self.smallest_effect is not None
+            and n < CALIBRATED_IMAGES
+        ):
+            filled["caveats"] = (*filled.get("caveats", ()), FEW_IMAGES)
         return Verdict(self.name, self.kind, n=n, seed=context.seed, **filled)
 
 
@@ -190,7 +201,5 @@ def mean_effect(
     span: float | None = None,
 ) -> Effect:
     """Mean of rows with its error over images; see `mitheory.statistics.clustered_mean`."""
-    mean = clustered_mean(
-        np.asarray(values, dtype=np.float64), images, weights=weights, span=span
-    )
+    mean = clustered_mean(np.asarray(values, dtype=np.float64), images, weights=weights, span=span)
     return Effect(name, unit, *mean)
