@@ -16,6 +16,7 @@ from mitheory.verdict import Effect, Kind, SmallestEffect, Verdict
 
 from . import curves, draws
 from .base import Claim, mean_effect
+from .calibrated import measured
 from .context import Context
 from .dependence_tests import second_opinions, too_few
 from .kept import budgets, in_order_of_choice, nearest
@@ -150,6 +151,7 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
         "effect": effect,
         "caveats": caveats(context.prepared[NAME], context),
         "diagnostics": {
+            "calibration": measured("cmi", draws.rows_at_once(lead), RANK),
             "I(V_i;V_j)": alone,
             "share_left_given_T": effect.value / alone if alone > 0 else None,
             "nearest_neighbors_I(V_i;V_j|T)": float(

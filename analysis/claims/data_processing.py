@@ -18,6 +18,7 @@ from mitheory.verdict import Effect, Kind, SmallestEffect, Verdict
 
 from . import curves, draws
 from .base import Claim, mean_effect
+from .calibrated import measured
 from .context import Context
 from .dependence_tests import decisions, too_few, why_blind
 from .patches import FIT_IMAGES, RANK, Reductions, described, fit_reductions, fits, place
@@ -113,6 +114,7 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
             "the diagnostics needs no such step, but is far larger.",
         ),
         "diagnostics": {
+            "calibration": measured("mi", draws.rows_at_once(lead), RANK),
             "by_distance": found,
             "nearest_neighbors_excess": nearest_neighbors(lead),
             "rigorous": without_bias(lead, prompts, context),

@@ -23,6 +23,7 @@ from mitheory.errors import ParameterError
 from mitheory.estimators import Estimate, cmi, mi
 from mitheory.verdict import Kind, Verdict, unassessed
 
+from .calibrated import estimator_for
 from .context import Context, fold
 from .linear import Affine
 from .patches import Reductions, mean_word, unit
@@ -155,24 +156,41 @@ def normal_scores(block: Floats) -> Floats:
     return np.asarray(norm.ppf((rankdata(block, axis=0) - 0.5) / len(block)))
 
 
-def mutual(x: str, *y: str, estimator: str = "gaussian") -> Estimator:
-    """I(x; y) of a frame of rows, of several y together; the Gaussian one of normal scores."""
+def mutual(x: str, *y: str, estimator: str | None = None) -> Estimator:
+    """I(x; y) of a frame of rows, of several y together.
+
+    Without a name the estimator that the calibration prefers at this size; the Gaussian one sees
+    normal scores.
+    """
 
     def estimate(rows: pd.DataFrame) -> Estimate:
-        others = np.hstack([_sides(rows, name, estimator) for name in y])
-        return mi(estimator, _sides(rows, x, estimator), others)
+        d = max(values(rows, x).shape[1], sum(values(rows, name).shape[1] for name in y))
+        name = estimator or estimator_for("mi", len(rows), d)
+        others = np.hstack([_sides(rows, side, name) for side in y])
+        return mi(name, _sides(rows, x, name), others)
 
     return estimate
 
 
-def conditional(estimator: str = "gaussian") -> Estimator:
-    """I(x; y given z) of a frame of rows; the Gaussian one of normal scores."""
-    return lambda rows: cmi(estimator, *(_sides(rows, name, estimator) for name in "xyz"))
+def conditional(estimator: str | None = None) -> Estimator:
+    """I(x; y given z) of a frame of rows; the estimator as for `mutual`."""
+
+    def estimate(rows: pd.DataFrame) -> Estimate:
+        d = max(values(rows, side).shape[1] for side in "xyz")
+        name = estimator or estimator_for("cmi", len(rows), d)
+        return cmi(name, *(_sides(rows, side, name) for side in "xyz"))
+
+    return estimate
 
 
 def _sides(rows: pd.DataFrame, prefix: str, estimator: str) -> Floats:
     block = values(rows, prefix)
     return normal_scores(block) if estimator == "gaussian" else block
+
+
+def rows_at_once(table: pd.DataFrame) -> int:
+    """Fewest rows that an estimate of `over_draws` is made of."""
+    return int(table.groupby(["draw", "fold"]).size().min())
 
 
 def over_draws(table: pd.DataFrame, estimator: Estimator) -> Floats:

@@ -17,6 +17,7 @@ from mitheory.verdict import Kind, SmallestEffect, Verdict
 
 from . import curves, draws
 from .base import Claim, mean_effect
+from .calibrated import measured
 from .context import Context, fold
 from .dependence_tests import too_few
 from .patches import (
@@ -143,6 +144,7 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
             "on an untouched one (validation split, 320 images) it came to .39 [.35, .43].",
         ),
         diagnostics={
+            "calibration": measured("mi", draws.rows_at_once(table), RANK),
             "by_size": found,
             "difference_through_the_prediction_alone": curves.entry(
                 "gap", alone - (joint - gaps[max(SIZES)]), table["image_id"]
