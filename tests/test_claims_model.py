@@ -22,7 +22,7 @@ from analysis.claims.context import Context
 from analysis.claims.occlusion import CLS, LAYER, MI, SHUFFLED
 from mitheory.bundle import Sample
 from mitheory.errors import MissingInputError
-from mitheory.models.base import Answer
+from mitheory.models.base import Answer, OpenAdapter
 from mitheory.models.fruitfly import FruitFlyAdapter, examples
 from mitheory.models.fruitfly.vocabulary import encode
 
@@ -61,6 +61,11 @@ def test_attention_is_that_of_a_slow_twin(fly, samples):
             logits = q[0, head, row] @ k[0, head, : row + 1].T / q.shape[-1] ** 0.5
             expected = logits.softmax(-1)[: sample.n_v]
             torch.testing.assert_close(seen[0, head, word], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_the_fly_can_be_looked_into(fly):
+    assert isinstance(fly, OpenAdapter)
+    assert not isinstance(Known(attends_to_relevant=False), OpenAdapter)  # no stages
 
 
 def test_attention_does_not_hang_on_the_batch(fly, samples):

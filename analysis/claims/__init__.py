@@ -24,6 +24,7 @@ from . import (
     score_scale,
     softmax_over_minmax,
     sparse_grounding,
+    stated_complexity,
     submodular_under_ci,
     temperature,
     total_probability,
@@ -60,6 +61,7 @@ CLAIMS: dict[str, Claim] = {
         attention_is_a_worse_proxy,
         projection_stage,
         printed_tables_consistent,
+        stated_complexity,
     )
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,4 +68,17 @@ class ModelAdapter(Protocol):
         Kept tokens are always fed in raster order. ``positions="kept"`` leaves every token the
         position id it had in the full sequence; ``"compacted"`` renumbers them without gaps.
         """
+        ...
+
+
+@runtime_checkable
+class OpenAdapter(ModelAdapter, Protocol):
+    """A model that can also be looked into; pruning needs none of it, some claims do."""
+
+    def attention(self, samples: Sequence[Sample]) -> list[Tensor]:
+        """What every word looks at among all visual tokens: (layers, heads, n_t, n_v) each."""
+        ...
+
+    def stages(self, samples: Sequence[Sample]) -> list[dict[str, Tensor]]:
+        """Visual tokens (n_v, d) by stage on the way to the decoder, in the order of the chain."""
         ...

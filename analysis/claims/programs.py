@@ -1,0 +1,133 @@
+"""Programs that make Algorithm 1's choices, and formulas for what they take.
+
+Two stages, as the paper has them: *scoring* (lines 3-10: similarities, probabilities, PMI) and
+*selection* (lines 11-19). Work is counted in similarities of two tokens, each d multiplications,
+and in comparisons.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mitheory.scores import mi_score
+from mitheory.selection.engine import WHOLE
+from mitheory.selection.mi import mi_greedy, mi_problem
+from mitheory.selection.search import lazy_greedy
+
+from .algorithm_1 import Size, literal_selection
+from .operations import Counted, Tally, watched
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of one program: similarities while scoring, comparisons while selecting."""
+
+    similarities: int
+    comparisons: int
+
+
+# -- ours ----------------------------------------------------------------------------------------
+
+
+def ours(visual: Tensor, text: Tensor, *, temperature: float, budget: int, relevance_weight: float
+         ) -> tuple[list[int], Tally, Tally]:  # fmt: skip
+    """What `mitheory.select("mi_pruner", ...)` keeps, and the operations of both stages."""
+    options: dict[str, Any] = {
+        "temperature": temperature, "self_temperature": None, "relevance_weight": relevance_weight,
+        "aggregation": "max", "redundancy_aggregation": "max", "conditional": "softmax",
+        "self_conditional": None, "prior": "uniform", "self_loop": True, "self_marginal": "uniform",
+        "empty_redundancy": 0.0, "grid": None, "zero_norm": "error",
+    }  # fmt: skip
+    problem, scoring = watched(lambda: mi_problem(visual[None], text[None], **options))
+    picks, selection = watched(lambda: mi_greedy(problem, budget))
+    return picks.indices[0].tolist(), scoring, selection
+
+
+def ours_scoring(s: Size, *, alone: bool) -> dict[str, int]:
+    """`alone`: relevance alone, λ = 1.
+
+    Exponentials: softmax over words, log of the mean over tokens, the softmax over tokens, priors.
+    """
+    products = s.n * s.words + (0 if alone else s.n**2)
+    return {
+        "multiplications": products * s.d,
+        "exponentials": products + s.n * s.words + (2 if alone else 4) * s.n,
+    }
+
+
+def ours_selection(s: Size, *, alone: bool) -> dict[str, int]:
+    """Three sorts at λ = 1; else per choice a column of PMI, a running maximum and the best.
+
+    Columns are made from cosines when they are asked for, or all at once of up to 1,024 tokens.
+    """
+    if alone:
+        return {"multiplications": 0, "comparisons": 3 * s.n * math.ceil(math.log2(s.n))}
+    return {"multiplications": columns(s) * s.n * s.d, "comparisons": s.n * (3 * s.k - 1)}
+
+
+def columns(s: Size) -> int:
+    """Columns of self-PMI that selecting makes."""
+    return s.n if s.n <= WHOLE else s.k
+
+
+# -- heaps ---------------------------------------------------------------------------------------
+
+
+def heap_comparisons(scores: Sequence[float], budget: int) -> tuple[list[int], int]:
+    """Footnote 2: what a heap built once gives, and how many comparisons it took.
+
+    Examples
+    --------
+    >>> heap_comparisons([0.1, 0.9, 0.5], 2)[0]
+    [1, 2]
+    """
+    tally: Tally = Counter()
+    heap = [Counted(-score, tally) for score in scores]
+    place = {id(x): i for i, x in enumerate(heap)}
+    heapq.heapify(heap)
+    kept = [place[id(heapq.heappop(heap))] for _ in range(budget)]
+    return kept, tally["comparisons"]
+
+
+def heap_bound(s: Size) -> int:
+    """At most this many: two a node to build, two a level to take."""
+    return 2 * s.n + 2 * s.k * math.ceil(math.log2(s.n + 1))
+
+
+def lazy_worst_case(n: int, budget: int, relevance_weight: float) -> int:
+    """Scores that a lazy heap evaluates on a PMI table where every choice lowers every score.
+
+    PMI(v_i; v_j) = j, and relevance falls by less than a step: each choice is the next token, and
+    moves all scores that the heap holds by a step.
+    """
+    place = torch.arange(n, dtype=torch.float64)
+    step = (1 - relevance_weight) / relevance_weight
+    rule = mi_score(-step * place / (2 * n), place.expand(n, n).contiguous(),
+                    relevance_weight=relevance_weight)  # fmt: skip
+    found = lazy_greedy(rule, budget, seed_after_first=True)
+    assert found.evaluations is not None
+    return found.evaluations
+
+
+# -- all of them ---------------------------------------------------------------------------------
+
+LITERAL, OURS, HEAP, LAZY = "Algorithm 1, literally", "ours", "heap, built once", "lazy heap, worst"
+AT_ONE: dict[str, Callable[[Size], Work]] = {
+    LITERAL: lambda s: Work(s.n * s.words + s.n**2, literal_selection(s)["comparisons"]),
+    OURS: lambda s: Work(s.n * s.words, ours_selection(s, alone=True)["comparisons"]),
+    HEAP: lambda s: Work(s.n * s.words, heap_bound(s)),
+}
+BELOW_ONE: dict[str, Callable[[Size], Work]] = {
+    LITERAL: lambda s: Work(s.n * s.words + s.n**2, literal_selection(s)["comparisons"]),
+    OURS: lambda s: Work(s.n * s.words + s.n**2 + s.n * columns(s),
+                         ours_selection(s, alone=False)["comparisons"]),
+    LAZY: lambda s: Work(s.n * s.words + s.n**2, s.scored),
+}  # fmt: skip
