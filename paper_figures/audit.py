@@ -35,8 +35,9 @@ def _row(verdict: dict[str, Any]) -> str:
         if effect
         else ""
     )
+    link = f"{FOLDER}/index.html#claim-{name}"
     return (
-        f'<tr><td><a href="{FOLDER}/index.html#{name}">{escape(verdict["statement"])}</a></td>'
+        f'<tr><td><a href="{link}">{escape(verdict["statement"])}</a></td>'
         f"<td>{escape(verdict['source'])}</td><td><strong>{escape(verdict['decision'])}</strong>"
         f"</td><td>{escape(number)}</td></tr>"
     )

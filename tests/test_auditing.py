@@ -407,9 +407,29 @@ def test_every_claim_survives_unsuitable_samples(name):
         [replace(s, visual=s.visual[:1], grid=(1, 1), relevant=s.relevant[:1])
          for s in gaussian_samples()],
         [replace(s, text=s.text[:1], tokens=s.tokens[:1]) for s in gaussian_samples()],
+        [replace(s, grid=None) for s in gaussian_samples()],
+        [replace(s, relevant=None, answer="") for s in gaussian_samples()],
     ):  # fmt: skip
         narrow = claim.evaluate(samples)
         assert narrow.decision != "unassessed" or narrow.reason
+
+
+def test_claims_that_need_a_field_say_so():
+    """Without grid, mask, answers, model: unassessed, naming what is missing."""
+    bare = [replace(s, grid=None, relevant=None, answer="") for s in gaussian_samples()]
+    for claim in CLAIMS.values():
+        if claim.needs:
+            verdict = claim.evaluate(bare)
+            assert verdict.decision == "unassessed"
+            assert any(name in verdict.reason for name in claim.needs), claim.name
+
+
+@pytest.mark.parametrize("name", [n for n, c in CLAIMS.items() if c.needs_bundle])
+def test_no_verdict_hangs_on_the_order_of_samples(name):
+    samples = gaussian_samples(images=24, rows=5)
+    shuffled = list(samples)
+    random.Random(2).shuffle(shuffled)
+    assert CLAIMS[name].evaluate(shuffled).to_dict() == CLAIMS[name].evaluate(samples).to_dict()
 
 
 def test_embeddings_without_direction_are_an_error():

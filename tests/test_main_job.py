@@ -15,6 +15,7 @@ import torch
 from typer.testing import CliRunner
 
 from analysis import evaluation, reproduction
+from analysis.claims import CLAIMS
 from analysis.cli import app
 from analysis.evaluation import cell, kept_sets
 from analysis.extraction import chunks, extract
@@ -260,6 +261,13 @@ def test_reproduce_quick(tmp_path: Path) -> None:
         assert len(list((out / "figures").glob(f"*.{suffix}"))) >= 7, suffix
     page = (out / "index.html").read_text()
     assert "MI-Pruner" in page
+    verdicts = json.loads((out / "audit" / "verdicts.json").read_text())["verdicts"]
+    assert [v["claim"] for v in verdicts] == list(CLAIMS)
+    assert {v["claim"]: v["error"] for v in verdicts if v["error"]} == {}
+    report = (out / "audit" / "index.html").read_text()
+    for name in CLAIMS:  # every line of the page leads to its section of the report
+        assert f'href="audit/index.html#claim-{name}"' in page
+        assert f'id="claim-{name}"' in report
     table = pd.read_parquet(out / "results.parquet")
     accuracy = table.groupby("method").correct.mean()
     assert accuracy["full"] > 0.8

@@ -33,7 +33,7 @@ HOW = (
     f"{occlusion.STATED} The effect is the recall of max PMI less that of max PMI with the prompt "
     "of another image's question of the same type, which would find objects but not those asked "
     "about. Beside it: cosine, CLS attention, and the attention of each decoder layer, all against "
-    "the same tokens."
+    "the same tokens; and how many of the tokens that each layer attends to max PMI finds."
 )
 MEANING = {
     "holds": "What the score keeps is what the answer needs, and because of the question: the "
@@ -75,6 +75,14 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
         diagnostics={
             "recall": occlusion.by_score(table, column),
             "spearman": occlusion.by_score(table, "spearman"),
+            "what_attention_ranks_highest": {
+                name: {
+                    "spearman_with_max_pmi": float(rows["spearman_with_mi"].mean()),
+                    "share_found_by_max_pmi": float(rows["found_by_mi"].mean()),
+                }
+                for name, rows in table.groupby("score")
+                if str(name) == CLS or str(name).startswith(LAYER)
+            },
             "recall_by_ratio": {name: float(own[c].mean()) for name, c in ratios.items()},
             "recall_by_question_type": occlusion.by_type(table, MI, column),
         },

@@ -38,16 +38,21 @@ def measure(samples: Sequence[Sample], context: Context, name: str) -> pd.DataFr
         importance = _importance(_Key(sample, context))
         if importance is None:
             continue
-        for score, values in scores_of(sample, context, name).items():
+        scores = scores_of(sample, context, name)
+        budget = check_budget(keeping.main_ratio(context), sample.n_v)
+        for score, values in scores.items():
             rows.append(keeping.identity(sample) | {
                 "question_type": sample.question_type,
                 "score": score,
                 "spearman": correlation(values, importance),
                 "sensitivity": float(np.clip(importance, 0, None).sum()),
+                "spearman_with_mi": correlation(scores[MI], values),
+                "found_by_mi": recall(scores[MI], values, budget),
                 **{f"recall_{i}": recall(values, importance, check_budget(ratio, sample.n_v))
                    for i, ratio in enumerate(context.ratios)},
             })  # fmt: skip
     columns = ["image_id", "sample_id", "question_type", "score", "spearman", "sensitivity"]
+    columns += ["spearman_with_mi", "found_by_mi"]
     columns += [f"recall_{i}" for i in range(len(context.ratios))]
     return pd.DataFrame(rows, columns=columns)
 
