@@ -33,6 +33,14 @@ def findings(table: pd.DataFrame, verdicts: pd.DataFrame) -> str:
         "and transformed truths is "
         f"{number(float(low.loc[low['structure'] != 'labels', 'bias'].max()))}. So a small value "
         "is no evidence of little information, and a large one is.",
+        "Eight principal components before the Gaussian estimate keep what lies in the leading "
+        f"directions at d = 64 (bias {_bias(ran, 'gaussian_pca', 'gaussian_lowdim', 64)}) and lose "
+        f"what is spread ({_bias(ran, 'gaussian_pca', 'gaussian_spread', 64)}): a reduction has to "
+        "be checked. The bounds trained on one half and read on the other are off by "
+        f"{_bias(ran, 'infonce', 'gaussian_lowdim', 64)} (InfoNCE) and "
+        f"{_bias(ran, 'nwj', 'gaussian_lowdim', 64)} (NWJ) there; kernel densities and histograms "
+        f"by {_bias(ran, 'kernel_density', 'gaussian_lowdim', 4)} and "
+        f"{_bias(ran, 'histogram', 'gaussian_lowdim', 4)} at d = 4 already.",
         f"On real embeddings (d = 96) that share 1 nat, the Gaussian says "
         f"{_real(ran, 'gaussian', 'mean')}, KSG {_real(ran, 'ksg_1', 'mean')}; their 95% intervals "
         f"hold the truth in shares {_real(ran, 'gaussian', 'coverage')} and "
