@@ -269,6 +269,15 @@ def test_without_things_there_is_no_target():
     assert projection_stage.evaluate(scenes(9, noise=0.0)).decision == "unassessed"
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_no_bound_exceeds_the_entropy(noise):
+    """H - E[-log q] ≤ H, also where the halves hold the classes in other shares."""
+    verdict = projection_stage.evaluate(scenes(12, noise=noise))
+    for target, stages in verdict.diagnostics["bound_nats"].items():
+        ceiling = verdict.diagnostics["entropy_of_target_nats"][target]
+        assert all(found["value"] <= ceiling for found in stages.values())
+
+
 def test_order_changes_no_stage():
     made = scenes(30, noise=0.5)
     assert projection_stage.evaluate(made).to_dict() == (
@@ -289,7 +298,7 @@ def test_the_bound_against_a_twin():
     reader = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
     reader.fit(x[half == 1], labels[half == 1])
     p = reader.predict_proba(x[row][None])[0][list(reader.classes_).index(labels[row])]
-    frequency = np.mean(labels[half == 1] == labels[row])
+    frequency = np.mean(labels[half == 0] == labels[row])
     assert found[row] == pytest.approx(np.log(p) - np.log(frequency), abs=1e-5)
 
 

@@ -49,7 +49,7 @@ INDEPENDENCE = """## Tests of conditional independence
 
 How often each test of `mitheory.independence` rejects at 5%, images as clusters: where X and Y are
 independent given Z (should be 5%), and where 0.1 nats are planted. Rows are 1 or 4 per image; *z*
-is what the effect of Z is like. x and y have d columns each, Z has d_z. Ranges are over d = 1, 2, 4.
+is what the effect of Z is like. x and y have d columns each, Z has d_z. Ranges: over d = 1, 2, 4.
 Where the first number is out of hand the second is no power. 500 simulations a cell, 100 for the
 power of `knn_permutation`; the exact intervals are in `independence.csv`.
 

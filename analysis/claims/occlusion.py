@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 MI, SHUFFLED, COSINE, CLS = "MI", "MI, other prompts", "cosine", "CLS attention"
 LAYER = "decoder layer "
 MOST_IMAGES = 48
+BATCH = 16  # questions at a time: what a cache holds
 STATED = (
     "One question per image is asked again with each token dropped; a token matters by what its "
     "absence takes from the log-probability of the true answer. Of the tokens that matter most, "
@@ -85,7 +86,10 @@ def importance_of(sample: Sample, context: Context) -> Floats | None:
     """
     everything = torch.arange(sample.n_v)
     without = [everything[everything != i] for i in range(sample.n_v)]
-    answers = context.adapter().answer([sample] * (1 + sample.n_v), [everything, *without])
+    keep = [everything, *without]
+    parts = [keep[i : i + BATCH] for i in range(0, len(keep), BATCH)]
+    model = context.adapter()
+    answers = [a for part in parts for a in model.answer([sample] * len(part), part)]
     full, *dropped = (a.log_prob_truth for a in answers)
     lost = full - np.array(dropped)
     return None if np.ptp(lost) == 0 or not np.isfinite(lost).all() else lost

@@ -28,7 +28,7 @@ STATEMENT = (
     "The projection space is the place to prune: projected tokens carry what the encoder knew of "
     "the things that a prompt may ask about."
 )
-SOURCE = "Eqs. (1), (25); Sec. 1, Sec. 3.1"
+SOURCE = "Eqs. (1), (25); Sec. 1, Sec. 3.1; App. C.3"
 KIND: Kind = "empirical"
 SMALLEST_EFFECT = SmallestEffect(
     0.1,
@@ -37,7 +37,7 @@ SMALLEST_EFFECT = SmallestEffect(
     "a twentieth of what the target holds (log 11 is 2.4 nats): less is not worth another stage",
 )
 STAGES = {
-    "before_last_layer": "before the encoder's last layer",
+    "before_last_layer": "before the\nencoder's last layer",
     "encoder": "encoder",
     "projected": "projector",
 }
@@ -145,8 +145,9 @@ def measure(samples: Sequence[Sample], context: Context) -> pd.DataFrame:
 def bounds(table: pd.DataFrame, target: str, labels: NDArray[np.int64]) -> pd.DataFrame:
     """Per patch and stage: log q(label | patch) less log of the label's frequency, nats.
 
-    q and the basis that it reads are fitted on the other half. Patches whose label the other half
-    lacks are left out.
+    q and the basis that it reads are fitted on the other half; the frequency is that of the
+    patch's own half, so that the mean is at most the entropy there. Patches whose label the other
+    half lacks are left out.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -154,12 +155,12 @@ def bounds(table: pd.DataFrame, target: str, labels: NDArray[np.int64]) -> pd.Da
     found = pd.DataFrame(index=table.index, columns=list(STAGES), dtype=float)
     for own in (0, 1):
         train, test = half != own, half == own
-        classes, counts = np.unique(labels[train], return_counts=True)
+        classes = np.unique(labels[train])
         usable = test & np.isin(labels, classes)
         if len(classes) < 2 or not usable.any():
             continue
         place = np.searchsorted(classes, labels[usable])
-        frequency = np.log(counts / counts.sum())[place]
+        frequency = np.log(np.bincount(place)[place] / len(place))
         for stage in STAGES:
             names = [c for c in table if str(c).startswith(f"{stage} {1 - own} ")]
             x = table[names].dropna(axis=1).to_numpy(np.float64)
