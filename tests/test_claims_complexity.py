@@ -175,6 +175,28 @@ def test_refuted_below_one_and_not_at_one(evaluated):
     assert example["at_576_tokens"] == {"stated": 576 * 64, "fewest_counted": 576 * (576 + 32)}
 
 
+def test_the_condition_that_the_paper_expects(evaluated):
+    """log₂ 576 = 9.17, so 64 × 9.17 = 587 and 128 × 9.17 = 1,174 exceed 576; 32 × 9.17 = 293
+    does not. log₂ 2048 = 11: 227 × 11 = 2,497 exceeds 2,048; 114 × 11 = 1,254 does not."""
+    found = evaluated[1].diagnostics["keep_log2_tokens_over_tokens"]
+    assert {name for name, share in found.items() if share < 1} == {"32 of 576", "114 of 2048"}
+    assert found["64 of 576"] == pytest.approx(64 * (6 + math.log2(9)) / 576)
+    assert found["227 of 2048"] == pytest.approx(2497 / 2048)
+
+
+def test_the_worked_number(evaluated):
+    """At N = 576, N_T = 32, d = 4,096: N(N_T + N) = 350,208 softmax terms, and that many dot
+    products and N + N_T norms of d multiplications each, and one per word for its marginal."""
+    found = evaluated[1].diagnostics["algorithm_1_at_576_tokens_keep_64"]
+    assert found["scoring"]["exponentials"] == 576 * 32 + 576**2 == 350_208
+    assert found["scoring"]["multiplications"] == (350_208 + 608) * 4096 + 32
+    # Σ_{s<64} (576 - s) = 34,848 scores, each 31 comparisons for its relevance; for its redundancy
+    # s - 1; and one less than the open tokens to choose
+    steps = range(64)
+    by_hand = sum((576 - s) * (31 + max(s - 1, 0)) + (576 - s - 1) for s in steps)
+    assert found["selection"]["comparisons"] == by_hand
+
+
 def test_verified_if_some_program_is_that_fast(monkeypatch, evaluated):
     """With a program of the stated cost at hand each order holds."""
     monkeypatch.setitem(
