@@ -25,7 +25,7 @@ from mitheory.models.fruitfly import FruitFlyAdapter, examples
 
 from .evaluation import cell
 from .extraction import extract
-from .progress import console, progress
+from .progress import console, progress, quiet_restarts
 from .settings import BUDGETS, QUICK_BUDGETS, Setting, paper_settings
 
 SAMPLES, QUICK_SAMPLES = 3200, 320
@@ -93,7 +93,7 @@ def run_cells(
     paths = {key: out / "cells" / f"{_cell_id(run, *key, fingerprint)}.parquet" for key in wanted}
     missing = [key for key, path in paths.items() if not path.exists()]
     work = (delayed(_run_cell)(*wanted[key], run, bundle, paths[key], device) for key in missing)
-    with progress() as bar:
+    with quiet_restarts(), progress() as bar:
         task = bar.add_task("cells", total=len(paths), completed=len(paths) - len(missing))
         for _ in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
             bar.advance(task)

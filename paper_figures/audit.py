@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "audit"
+LEFT = ' style="text-align: left"'
 
 
 def summary(results_dir: Path) -> str:
@@ -22,8 +23,8 @@ def summary(results_dir: Path) -> str:
         f"<p>Each assumption of the method as a test on the embeddings of this run "
         f"({about['n_samples']:,} questions about {about['n_images']:,} scenes): "
         f'<a href="{FOLDER}/index.html">the whole report</a>.</p>'
-        '<div class="scroll"><table class="small"><thead><tr><th>Claim</th><th>Where</th>'
-        f"<th>Verdict</th><th>Effect [95%]</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        '<div class="scroll"><table class="small"><thead><tr><th>Claim</th>'
+        f"<th{LEFT}>Where</th><th{LEFT}>Verdict</th><th>Effect [95%]</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -37,7 +38,7 @@ def _row(verdict: dict[str, Any]) -> str:
     )
     link = f"{FOLDER}/index.html#claim-{name}"
     return (
-        f'<tr><td><a href="{link}">{escape(verdict["statement"])}</a></td>'
-        f"<td>{escape(verdict['source'])}</td><td><strong>{escape(verdict['decision'])}</strong>"
+        f'<tr><th scope="row"><a href="{link}">{escape(verdict["statement"])}</a></th>'
+        f"<td{LEFT}>{escape(verdict['source'])}</td><td{LEFT}><strong>{escape(verdict['decision'])}</strong>"
         f"</td><td>{escape(number)}</td></tr>"
     )

@@ -10,7 +10,7 @@ from typing import Any
 from joblib import Parallel, delayed, parallel_config
 from rich.progress import Progress
 
-from analysis.progress import progress
+from analysis.progress import progress, quiet_restarts
 from mitheory.errors import MissingDependencyError
 
 from .work import Outcome
@@ -63,7 +63,7 @@ def steps(jobs: int, scheduler: str | None) -> Iterator[Steps]:
     MissingDependencyError
         If a scheduler is given and Dask is not installed.
     """
-    with progress() as bar:
+    with quiet_restarts(), progress() as bar:
         if scheduler is None:
             yield Steps(Parallel(n_jobs=jobs, return_as="generator_unordered"), bar)
             return
