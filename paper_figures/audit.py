@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "audit"
-LEFT = ' style="text-align: left"'
 
 
 def summary(results_dir: Path) -> str:
@@ -24,7 +23,8 @@ def summary(results_dir: Path) -> str:
         f"({about['n_samples']:,} questions about {about['n_images']:,} scenes): "
         f'<a href="{FOLDER}/index.html">the whole report</a>.</p>'
         '<div class="scroll"><table class="small"><thead><tr><th>Claim</th>'
-        f"<th{LEFT}>Where</th><th{LEFT}>Verdict</th><th>Effect [95%]</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        '<th class="left">Where</th><th class="left">Verdict</th><th>Effect [95%]</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -39,6 +39,7 @@ def _row(verdict: dict[str, Any]) -> str:
     link = f"{FOLDER}/index.html#claim-{name}"
     return (
         f'<tr><th scope="row"><a href="{link}">{escape(verdict["statement"])}</a></th>'
-        f"<td{LEFT}>{escape(verdict['source'])}</td><td{LEFT}><strong>{escape(verdict['decision'])}</strong>"
-        f"</td><td>{escape(number)}</td></tr>"
+        f'<td class="left">{escape(verdict["source"])}</td>'
+        f'<td class="left"><strong>{escape(verdict["decision"])}</strong></td>'
+        f"<td>{escape(number)}</td></tr>"
     )
