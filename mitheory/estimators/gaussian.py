@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.special import digamma
 
 from ..errors import ParameterError
@@ -20,6 +20,7 @@ from .records import Estimate
 
 SHRINKAGES = ("none", "ledoit_wolf", "oas")
 CORRECTIONS = ("none", "wishart")
+LEAST_EIGENVALUE = 1e-12  # of the correlations, as a share of all: below, it is rounding
 
 
 def gaussian_mi(
@@ -51,7 +52,8 @@ def gaussian_mi(
     DTypeError, ShapeError, EmptyInputError, NonFiniteError
         If an array is not as said.
     ParameterError
-        If a column is constant, an option unknown, or n too small for the dimensions unshrunk.
+        If a column is constant or a combination of others, an option unknown, or n too small for
+        the dimensions unshrunk.
 
     Examples
     --------
@@ -112,6 +114,7 @@ def _estimate(
             f"{n} rows cannot carry a covariance of {sum(dims)} dimensions: reduce them first "
             "(mi_reduced), or set shrinkage"
         )
+    _check_rank(covariance, intensity)
     ends = np.cumsum((0, *dims))
     columns = [np.arange(ends[i], ends[i + 1]) for i in range(len(dims))]
     value, rows = 0.0, np.zeros(n)
@@ -163,17 +166,24 @@ def _covariance(data: Floats, shrinkage: str | float) -> tuple[Floats, float]:
 
 def _entropy(data: Floats, covariance: Floats) -> tuple[float, Floats]:
     """Entropy less its constant, and −log density of each row less the same constant."""
-    try:
-        factor = cho_factor(covariance, lower=True)
-    except np.linalg.LinAlgError as error:
-        raise ParameterError(
-            f"the covariance of {covariance.shape[0]} dimensions is singular: columns depend on "
-            "one another; reduce them first (mi_reduced), or set shrinkage"
-        ) from error
+    factor = cho_factor(covariance, lower=True)
     log_det = 2 * float(np.log(np.diag(factor[0])).sum())
     distance = (data * cho_solve(factor, data.T).T).sum(1)  # squared Mahalanobis
     d = covariance.shape[0]
     return log_det / 2, (log_det + distance - d) / 2
+
+
+def _check_rank(covariance: Floats, intensity: float) -> None:
+    """Refuse dependent columns; whether rounding lets those be factored is chance."""
+    d = len(covariance)
+    if intensity < LEAST_EIGENVALUE * d:  # else no eigenvalue is below it
+        least = eigh(covariance, eigvals_only=True, subset_by_index=[0, 0])[0]
+        if least < LEAST_EIGENVALUE * d:
+            raise ParameterError(
+                f"the covariance of {d} dimensions is singular: columns depend on one another "
+                "(across sides, the information is infinite); reduce them first (mi_reduced), or "
+                "set shrinkage"
+            )
 
 
 def _log_det_bias(d: int, n: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DTypeError, EmptyInputError, NonFiniteError, ParameterError, ShapeError
@@ -14,7 +15,7 @@ Integers = NDArray[np.int64]
 
 def table(name: str, values: ArrayLike) -> Floats:
     """Finite (n, d) float64, a vector being one column."""
-    array = floats(name, values)
+    array = floats(name, _untorched(values))
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2:
         raise ShapeError(f"{name} must be (n,) or (n, d); got {array.shape}")
@@ -32,7 +33,7 @@ def labels(**sides: ArrayLike) -> tuple[Integers, ...]:
     """Every side as numbers from 0 for its distinct labels, or distinct rows of labels."""
     found = []
     for name, values in sides.items():
-        array = np.asarray(values)
+        array = np.asarray(_untorched(values))
         if array.ndim not in (1, 2):
             raise ShapeError(f"{name} must be (n,) or (n, d) labels; got {array.shape}")
         if array.size == 0:
@@ -88,6 +89,14 @@ def check_rng(rng: np.random.Generator) -> np.random.Generator:
     if not isinstance(rng, np.random.Generator):
         raise DTypeError(f"rng must be a np.random.Generator; got {type(rng).__name__}")
     return rng
+
+
+def _untorched(values: ArrayLike) -> ArrayLike:
+    """A tensor as an array: NumPy refuses gradients and devices, and knows no bfloat16."""
+    if not isinstance(values, torch.Tensor):
+        return values
+    plain = values.detach().cpu()
+    return np.asarray(plain.double() if plain.is_floating_point() else plain)
 
 
 def _same_length(names: tuple[str, ...], lengths: list[int]) -> None:
