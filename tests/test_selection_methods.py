@@ -147,10 +147,27 @@ def test_minmax_does_not_depend_on_the_temperature(seed):
 
 @given(SEEDS)
 def test_in_the_warm_limit_mi_pruner_is_centered_similarity(seed):
-    """E3: as τ → ∞ the order of max-PMI is that of the double-centered cosine."""
+    """E3: τ·max-PMI is within 4/τ of the maximum of the double-centered cosine, so the kept tokens
+    come in its order, up to tokens closer to each other than twice that."""
+    case, warmth = one(seed), 1e4
+    warm = select("mi_pruner", **case, budget=14, relevance_weight=1.0, temperature=warmth)
+    centered = select("centered_similarity", **case, budget=14)
+    score = torch.empty(14, dtype=torch.float64).index_put((centered.indices,), centered.gains)
+    torch.testing.assert_close(
+        warmth * warm.gains, score[warm.indices], rtol=0, atol=4 / warmth, check_dtype=False
+    )
+    assert bool((score[warm.indices].diff() <= 8 / warmth).all())
+
+
+@given(SEEDS)
+def test_the_warm_limit_is_reached_at_its_rate(seed):
+    """E3: the distance of τ·PMI from the double-centered cosine falls like 1/τ."""
     case = one(seed)
-    warm = indices("mi_pruner", case, 14, relevance_weight=1.0, temperature=1e4)
-    assert warm == indices("centered_similarity", case, 14)
+    centered = select("centered_similarity", **case, budget=14)
+    score = torch.empty(14, dtype=torch.float64).index_put((centered.indices,), centered.gains)
+    for warmth in (1e2, 1e3):
+        warm = select("mi_pruner", **case, budget=14, relevance_weight=1.0, temperature=warmth)
+        assert float((warmth * warm.gains - score[warm.indices]).abs().max()) <= 4 / warmth
 
 
 @pytest.mark.parametrize("conditional", ["softmax", "minmax"])
