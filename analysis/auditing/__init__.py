@@ -2,7 +2,7 @@
 
 Files of an audit: ``work/<claim>/<key>.parquet`` (rows of a claim on a run of images, written
 atomically, the unit of resumption), ``verdicts.parquet`` and ``verdicts.json`` (the result),
-``timings.json`` (the only file in which two runs differ), ``figures/``, ``index.html``.
+``timings.json`` (CPU seconds; verdicts hold none), ``errors.json``, ``figures/``, ``index.html``.
 """
 
 from __future__ import annotations

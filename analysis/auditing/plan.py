@@ -98,6 +98,7 @@ def tasks(
         bound = [name for name, claim in claims.items() if claim.needs_bundle]
         reads += [(chunk, bound) for chunk in source.chunks()]
     seen = 0
+    common = _key(*identity)  # names every sample: once, not for each of a thousand files
     for images, names in reads:
         missing: list[tuple[str, Path, int]] = []
         for name in names:
@@ -105,7 +106,7 @@ def tasks(
             take = len(images) if limit is None else max(0, min(len(images), limit - seen))
             if claims[name].needs_bundle and take == 0:
                 continue
-            file = work / name / f"{_key(*identity, name, images[:take])}.parquet"
+            file = work / name / f"{_key(common, name, images[:take])}.parquet"
             files[name].append(file)
             if not file.exists():
                 missing.append((name, file, take))

@@ -74,9 +74,7 @@ def judge(table: pd.DataFrame, context: Context) -> Verdict:
             "spearman": occlusion.by_score(table, "spearman"),
             "chosen": sorted(set(choice)),
             "less_than_max_pmi": {
-                name: keeping.as_json(
-                    mean_effect(name, "share", wide[MI] - wide[name], wide["image_id"])
-                )
+                name: keeping.summary(name, "share", wide[MI] - wide[name], wide["image_id"])
                 for name in attentions
             },
         },

@@ -164,10 +164,9 @@ def mutual(x: str, *y: str, estimator: str | None = None) -> Estimator:
     """
 
     def estimate(rows: pd.DataFrame) -> Estimate:
-        d = max(values(rows, x).shape[1], sum(values(rows, name).shape[1] for name in y))
-        name = estimator or estimator_for("mi", len(rows), d)
-        others = np.hstack([_sides(rows, side, name) for side in y])
-        return mi(name, _sides(rows, x, name), others)
+        sides = [values(rows, x), np.hstack([values(rows, name) for name in y])]
+        name = estimator or estimator_for("mi", len(rows), _widest(sides))
+        return mi(name, *_seen_by(name, sides))
 
     return estimate
 
@@ -176,16 +175,19 @@ def conditional(estimator: str | None = None) -> Estimator:
     """I(x; y given z) of a frame of rows; the estimator as for `mutual`."""
 
     def estimate(rows: pd.DataFrame) -> Estimate:
-        d = max(values(rows, side).shape[1] for side in "xyz")
-        name = estimator or estimator_for("cmi", len(rows), d)
-        return cmi(name, *(_sides(rows, side, name) for side in "xyz"))
+        sides = [values(rows, name) for name in "xyz"]
+        name = estimator or estimator_for("cmi", len(rows), _widest(sides))
+        return cmi(name, *_seen_by(name, sides))
 
     return estimate
 
 
-def _sides(rows: pd.DataFrame, prefix: str, estimator: str) -> Floats:
-    block = values(rows, prefix)
-    return normal_scores(block) if estimator == "gaussian" else block
+def _widest(sides: Sequence[Floats]) -> int:
+    return max(side.shape[1] for side in sides)
+
+
+def _seen_by(estimator: str, sides: Sequence[Floats]) -> list[Floats]:
+    return [normal_scores(side) if estimator == "gaussian" else side for side in sides]
 
 
 def rows_at_once(table: pd.DataFrame) -> int:

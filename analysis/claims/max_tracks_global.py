@@ -20,6 +20,7 @@ from mitheory.verdict import Kind, SmallestEffect, Verdict
 
 from .base import Claim, mean_effect
 from .context import Context
+from .greedy_score import jaccard
 
 NAME = "max_tracks_global"
 STATEMENT = (
@@ -75,7 +76,7 @@ def _row(sample: Sample, context: Context) -> dict[str, object]:
         row[f"tau_{name}"] = float(tau) if np.isfinite(tau) else 0.0
         for ratio in context.ratios:
             kept = check_budget(ratio, sample.n_v)
-            row[f"jaccard_{name}_{ratio:.4f}"] = jaccard(best, other, kept)
+            row[f"jaccard_{name}_{ratio:.4f}"] = jaccard(top(best, kept), top(other, kept))
     return row
 
 
@@ -83,19 +84,15 @@ def _scores(name: str, cross: CrossPMI) -> Tensor:
     return resolve_aggregation(name)(cross.pmi, cross.log_cond)
 
 
-def jaccard(one: Tensor, other: Tensor, budget: int) -> float:
-    """Overlap of the `budget` best by either score, ties to the lower index.
+def top(scores: Tensor, budget: int) -> list[int]:
+    """The `budget` best, ties to the lower index.
 
     Examples
     --------
-    >>> jaccard(torch.tensor([3.0, 2.0, 1.0]), torch.tensor([3.0, 1.0, 2.0]), 2)
-    0.3333333333333333
+    >>> top(torch.tensor([1.0, 3.0, 3.0, 0.0]), 3)
+    [1, 2, 0]
     """
-    first, second = (
-        set(torch.sort(s, descending=True, stable=True).indices[:budget].tolist())
-        for s in (one, other)
-    )
-    return len(first & second) / len(first | second)
+    return torch.sort(scores, descending=True, stable=True).indices[:budget].tolist()
 
 
 def judge(table: pd.DataFrame, context: Context) -> Verdict:

@@ -16,7 +16,7 @@ from mitheory.bundle import Sample
 from mitheory.checks import check_budget
 
 from . import keeping, query_awareness
-from .base import mean_effect, one_per_image
+from .base import one_per_image
 from .context import Context
 
 Floats = NDArray[np.float64]
@@ -147,12 +147,11 @@ def main_column(context: Context) -> str:
 
 def by_score(table: pd.DataFrame, column: str) -> dict[str, dict[str, float]]:
     """Mean of every score with its 95% interval over images."""
-    found: dict[str, dict[str, float]] = {}
-    for score, rows in table.groupby("score"):
-        if rows["image_id"].nunique() > 1:
-            effect = mean_effect(column, "share", rows[column], rows["image_id"])
-            found[str(score)] = {"value": effect.value, "low": effect.low, "high": effect.high}
-    return found
+    return {
+        str(score): keeping.summary(column, "share", rows[column], rows["image_id"])
+        for score, rows in table.groupby("score")
+        if rows["image_id"].nunique() > 1
+    }
 
 
 def by_type(table: pd.DataFrame, score: str, column: str) -> dict[str, float]:

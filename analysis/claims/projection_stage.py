@@ -18,7 +18,7 @@ from mitheory.verdict import Kind, SmallestEffect, Verdict
 
 from .base import Claim, mean_effect, one_per_image
 from .context import Context, fold
-from .keeping import as_json
+from .keeping import summary
 from .linear import Affine, principal
 from .things import things_of
 
@@ -223,7 +223,7 @@ def _by_stage(read: pd.DataFrame, table: pd.DataFrame) -> dict[str, dict[str, fl
         values = read[stage].dropna()
         images = table.loc[values.index, "image_id"]
         if images.nunique() > 1:
-            found[stage] = as_json(mean_effect(stage, "nats", values, images))
+            found[stage] = summary(stage, "nats", values, images)
     return found
 
 
