@@ -87,7 +87,7 @@ def test_decoder_is_causal(model: FruitFly, data) -> None:  # type: ignore[no-un
 @torch.no_grad()
 def test_attention_is_the_attention_of_the_forward(model: FruitFly, data) -> None:  # type: ignore[no-untyped-def]
     """Rows sum to one, and mixing the values with it gives what the block computed."""
-    features, attention = model.encoder.with_attention(data.images)
+    features, attention, keys = model.encoder.with_attention(data.images)
     torch.testing.assert_close(features, model.encoder(data.images))
     torch.testing.assert_close(attention.sum(-1), torch.ones(attention.shape[:-1]))
     block, x = model.encoder.blocks[0], model.encoder.stem(data.images)
@@ -95,6 +95,8 @@ def test_attention_is_the_attention_of_the_forward(model: FruitFly, data) -> Non
     x = x + block.out((attention @ v).transpose(1, 2).flatten(2))
     x = x + block.down(nn.functional.gelu(block.up(block.norm_mlp(x)), approximate="tanh"))
     torch.testing.assert_close(model.encoder.norm(x), features, atol=1e-5, rtol=1e-5)
+    _, per_head, _ = block._qkv(model.encoder.stem(data.images), None)
+    torch.testing.assert_close(keys, per_head.mean(1))
 
 
 @torch.no_grad()

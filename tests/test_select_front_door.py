@@ -34,7 +34,24 @@ DRAWN = ("random", "oracle")
 SCORED = [name for name in SELECTORS if name not in DRAWN]
 TEXTUAL = [name for name, m in SELECTORS.items() if "text" in m.inputs]
 NORMED = [name for name, m in SELECTORS.items() if "zero_norm" in m.context]
-TOKEN_AXES = {name: [i for i, a in enumerate(axes) if a == "n_v"] for name, axes in SHAPES.items()}
+
+
+def along(axis):
+    """Where every input has that axis."""
+    return {name: [i for i, a in enumerate(axes) if a == axis] for name, axes in SHAPES.items()}
+
+
+TOKEN_AXES, WORD_AXES = along("n_v"), along("n_t")
+
+
+def taken(case, axes, places):
+    """One sample's inputs with some of the entries of an axis, in that order."""
+    out = {}
+    for name, x in case.items():
+        for axis in axes[name]:
+            x = x.index_select(axis, places)
+        out[name] = x
+    return out
 
 
 def single(case, row):
@@ -109,12 +126,8 @@ def test_padding_changes_nothing(method, seed):
         seed=seed,
     )
     for row, found in enumerate(together):
-        places = masks["visual"][row].nonzero()[:, 0]
-        alone = {}
-        for name, x in single(case, row).items():
-            for axis in TOKEN_AXES[name]:
-                x = x.index_select(axis, places)
-            alone[name] = x[masks["text"][row]] if name == "text" else x
+        places, words = (masks[name][row].nonzero()[:, 0] for name in ("visual", "text"))
+        alone = taken(taken(single(case, row), TOKEN_AXES, places), WORD_AXES, words)
         expected = select(method, **alone, budget=0.5, seed=seed)
         assert found.indices.tolist() == places[expected.indices].tolist()
         assert found.n_v == 14
@@ -130,11 +143,7 @@ def test_permuting_the_tokens_permutes_the_choice(method, seed):
         unit = unit_rows("visual", case["visual"])
         nearest = (unit @ unit.T).fill_diagonal_(-1).amax(1).sort().values
         assume(float(nearest[1] - nearest[0]) > 1e-9)  # mutual nearest neighbors tie by definition
-    turned = {}
-    for name, x in case.items():
-        for axis in TOKEN_AXES[name]:
-            x = x.index_select(axis, order)
-        turned[name] = x
+    turned = taken(case, TOKEN_AXES, order)
     options = {"relevance_weight": 0.6} if method.startswith("mi_") else {}
     found = select(method, **turned, budget=7, **options).indices
     assert order[found].tolist() == select(method, **case, budget=7, **options).indices.tolist()
@@ -194,6 +203,15 @@ def test_ties_go_to_the_lowest_index(method, dtype):
         "text": words,
         "cls_attention": torch.full((b, 3, n), 1 / n, dtype=dtype),
         "patch_attention": torch.full((b, 3, n, n), 1 / n, dtype=dtype),
+        "encoder_features": token.expand(b, n, 96),
+        "encoder_keys": token.expand(b, n, 96),
+        "clip_visual": token.expand(b, n, 96),
+        "clip_text": words,
+        "text_attention": torch.full((b, 3, 5, n), 1 / n, dtype=dtype),
+        "llm_visual_states": token.expand(b, n, 96),
+        "llm_text_states": words,
+        "llm_visual_keys": token.expand(b, 3, n, 96),
+        "llm_text_keys": words[:, None].expand(b, 3, 5, 96),
     }
     assert kept(select_batch(method, **case, budget=9)) == [list(range(9))] * b
 

@@ -133,10 +133,16 @@ _FIELDS = (
     TensorField("cls_attention", ("heads_cls", "n_v"), per_image=True),
     TensorField("patch_attention", ("heads", "n_v", "n_v"), per_image=True),
     TensorField("encoder_features", ("n_v", "d_enc"), per_image=True),
+    TensorField("encoder_keys", ("n_v", "d_key"), per_image=True),
     TensorField("clip_visual", ("n_v", "d_clip"), per_image=True),
     TensorField("image", ("height", "width", 3), per_image=True, kind="uint8"),
     TensorField("text", ("n_t", "d"), per_image=False, is_required=True),
     TensorField("clip_text", ("n_clip", "d_clip"), per_image=False),
+    TensorField("text_attention", ("llm_heads", "n_t", "n_v"), per_image=False),
+    TensorField("llm_visual_states", ("n_v", "d_llm"), per_image=False),
+    TensorField("llm_text_states", ("n_t", "d_llm"), per_image=False),
+    TensorField("llm_visual_keys", ("llm_heads", "n_v", "d_llm_key"), per_image=False),
+    TensorField("llm_text_keys", ("llm_heads", "n_t", "d_llm_key"), per_image=False),
     TensorField("relevant", ("n_v",), per_image=False, kind="bool"),
 )
 FIELDS: dict[str, TensorField] = {field.name: field for field in _FIELDS}

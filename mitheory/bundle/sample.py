@@ -38,8 +38,15 @@ class Sample:
     cls_attention : (heads_cls, n_v) float, optional
     patch_attention : (heads, n_v, n_v) float, optional
     encoder_features : (n_v, d_enc) float, optional
+    encoder_keys : (n_v, d_key) float, optional
+        Mean over heads, of the layer whose attention is given.
     clip_visual : (n_v, d_clip) float, optional
     clip_text : (n_clip, d_clip) float, optional
+    text_attention : (llm_heads, n_t, n_v) float, optional
+        What the words look at inside the language model, at one layer.
+    llm_visual_states, llm_text_states : (n_v, d_llm), (n_t, d_llm) float, optional
+    llm_visual_keys, llm_text_keys : (llm_heads, n_v or n_t, d_llm_key) float, optional
+        After rotary angles.
     image : (height, width, 3) uint8, optional
     relevant : (n_v,) bool, optional
         Tokens of the things in question, where the world knows them.
@@ -75,8 +82,14 @@ class Sample:
     cls_attention: torch.Tensor | None = None
     patch_attention: torch.Tensor | None = None
     encoder_features: torch.Tensor | None = None
+    encoder_keys: torch.Tensor | None = None
     clip_visual: torch.Tensor | None = None
     clip_text: torch.Tensor | None = None
+    text_attention: torch.Tensor | None = None
+    llm_visual_states: torch.Tensor | None = None
+    llm_text_states: torch.Tensor | None = None
+    llm_visual_keys: torch.Tensor | None = None
+    llm_text_keys: torch.Tensor | None = None
     image: torch.Tensor | None = None
     relevant: torch.Tensor | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)

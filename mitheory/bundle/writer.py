@@ -150,6 +150,7 @@ class BundleWriter:
         cls_attention: torch.Tensor | None = None,
         patch_attention: torch.Tensor | None = None,
         encoder_features: torch.Tensor | None = None,
+        encoder_keys: torch.Tensor | None = None,
         clip_visual: torch.Tensor | None = None,
         image: torch.Tensor | None = None,
     ) -> None:
@@ -167,7 +168,8 @@ class BundleWriter:
         self._check_new("image_id", image_id, self._images)
         given = {
             "visual": visual, "cls_attention": cls_attention, "patch_attention": patch_attention,
-            "encoder_features": encoder_features, "clip_visual": clip_visual, "image": image,
+            "encoder_features": encoder_features, "encoder_keys": encoder_keys,
+            "clip_visual": clip_visual, "image": image,
         }  # fmt: skip
         tensors = as_stored(given, self.dtype)
         sizes = bind_shapes((name, tuple(t.shape)) for name, t in tensors.items())
@@ -190,6 +192,11 @@ class BundleWriter:
         negative: str | None = None,
         options: Sequence[str] = (),
         clip_text: torch.Tensor | None = None,
+        text_attention: torch.Tensor | None = None,
+        llm_visual_states: torch.Tensor | None = None,
+        llm_text_states: torch.Tensor | None = None,
+        llm_visual_keys: torch.Tensor | None = None,
+        llm_text_keys: torch.Tensor | None = None,
         relevant: torch.Tensor | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
@@ -207,7 +214,12 @@ class BundleWriter:
         self._check_new("sample_id", sample_id, self._samples)
         if image_id not in self._images:
             raise ParameterError(f"add_sample needs its image first; {image_id!r} was not added")
-        given = {"text": text, "clip_text": clip_text, "relevant": relevant}
+        given = {
+            "text": text, "clip_text": clip_text, "text_attention": text_attention,
+            "llm_visual_states": llm_visual_states, "llm_text_states": llm_text_states,
+            "llm_visual_keys": llm_visual_keys, "llm_text_keys": llm_text_keys,
+            "relevant": relevant,
+        }  # fmt: skip
         tensors = as_stored(given, self.dtype)
         of_image = {n: t.shape for n, t in self._images[image_id].tensors.items()}
         own = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,12 +21,28 @@ WHOLE = 1024  # tokens up to which the whole matrix is kept
 
 @dataclass(frozen=True)
 class Picks:
-    """Choices of a batch: indices (b, k) in order, the gain of each (b, k), scores computed."""
+    """Choices of a batch.
+
+    Parameters
+    ----------
+    indices, gains : (b, k), in order of choice
+    evaluations : scores computed for each sample
+    guarantee : as in `Selection`
+    counts : (b,) how many of the k are real, where samples keep different numbers (faithful only)
+    departures : as in `Selection`, for every sample alike or one tuple each
+    into, merge_rule : (b, n_v) as in `Merge`
+    info : one JSON-able dict each
+    """
 
     indices: Tensor
     gains: Tensor
     evaluations: int
     guarantee: str | None = None
+    counts: Tensor | None = None
+    departures: tuple[str, ...] | list[tuple[str, ...]] = ()
+    into: Tensor | None = None
+    merge_rule: str = "mean"
+    info: list[dict[str, Any]] | None = None
 
 
 def rounding_slack(x: Tensor, *, scale: float = 1.0) -> float:

@@ -8,7 +8,7 @@ from typing import TypedDict, Unpack
 from torch import Tensor
 
 from .inputs import as_batch
-from .record import Selection
+from .record import Mode, Selection
 from .running import run
 
 
@@ -36,17 +36,24 @@ class Options(TypedDict, total=False):
 def select(
     method: str,
     *,
-    visual: Tensor,
+    visual: Tensor | None = None,
     text: Tensor | None = None,
     budget: int | float,
     seed: int = 0,
     grid: tuple[int, ...] | None = None,
     zero_norm: str = "error",
+    mode: Mode = "exact",
     cls_attention: Tensor | None = None,
     patch_attention: Tensor | None = None,
     encoder_features: Tensor | None = None,
+    encoder_keys: Tensor | None = None,
     clip_visual: Tensor | None = None,
     clip_text: Tensor | None = None,
+    text_attention: Tensor | None = None,
+    llm_visual_states: Tensor | None = None,
+    llm_text_states: Tensor | None = None,
+    llm_visual_keys: Tensor | None = None,
+    llm_text_keys: Tensor | None = None,
     relevant: Tensor | None = None,
     **options: Unpack[Options],
 ) -> Selection:
@@ -60,16 +67,21 @@ def select(
     Parameters
     ----------
     method : a name of `SELECTORS`
-    visual, text : (n_v, d), (n_t, d)
+    visual, text : (n_v, d), (n_t, d), where the method needs them
     budget : an int, or a ratio in (0, 1] of n_v, rounded half up to at least one token; 1 is one
         token, 1.0 is all of them
     seed : of the methods that draw
     grid : (rows, cols[, frames]), for the priors of position
     zero_norm : "error", or "uninformative": cosine 0 with everything
+    mode : "exact" keeps exactly `budget` distinct tokens, or refuses; "faithful" does what the
+        method's public code does, quirks included (`Selection.departures` says which)
     cls_attention : (heads, n_v)
     patch_attention : (heads, n_v, n_v), row attends to column
-    encoder_features : (n_v, d_encoder)
+    encoder_features, encoder_keys : (n_v, d_encoder), (n_v, d_key) mean over heads
     clip_visual, clip_text : (n_v, d_clip), (n_segments, d_clip)
+    text_attention : (llm_heads, n_t, n_v), rows of the text queries on the image columns
+    llm_visual_states, llm_text_states : (n_v, d_llm), (n_t, d_llm), inside the language model
+    llm_visual_keys, llm_text_keys : (llm_heads, n_v, d_llm_key), (llm_heads, n_t, d_llm_key)
     relevant : (n_v,) bool, what the oracle knows
     options : those of the method; inputs that a method does not use are not looked at, but an
         option that it does not have is an error
@@ -105,13 +117,27 @@ def select(
             cls_attention=cls_attention,
             patch_attention=patch_attention,
             encoder_features=encoder_features,
+            encoder_keys=encoder_keys,
             clip_visual=clip_visual,
             clip_text=clip_text,
+            text_attention=text_attention,
+            llm_visual_states=llm_visual_states,
+            llm_text_states=llm_text_states,
+            llm_visual_keys=llm_visual_keys,
+            llm_text_keys=llm_text_keys,
             relevant=relevant,
         )
     )
     (selection,) = run(
-        method, inputs, {}, options, budget=budget, seed=seed, grid=grid, zero_norm=zero_norm
+        method,
+        inputs,
+        {},
+        options,
+        budget=budget,
+        seed=seed,
+        grid=grid,
+        zero_norm=zero_norm,
+        mode=mode,
     )
     return selection
 
@@ -119,7 +145,7 @@ def select(
 def select_batch(
     method: str,
     *,
-    visual: Tensor,
+    visual: Tensor | None = None,
     text: Tensor | None = None,
     visual_mask: Tensor | None = None,
     text_mask: Tensor | None = None,
@@ -127,11 +153,18 @@ def select_batch(
     seed: int | Sequence[int] = 0,
     grid: tuple[int, ...] | None = None,
     zero_norm: str = "error",
+    mode: Mode = "exact",
     cls_attention: Tensor | None = None,
     patch_attention: Tensor | None = None,
     encoder_features: Tensor | None = None,
+    encoder_keys: Tensor | None = None,
     clip_visual: Tensor | None = None,
     clip_text: Tensor | None = None,
+    text_attention: Tensor | None = None,
+    llm_visual_states: Tensor | None = None,
+    llm_text_states: Tensor | None = None,
+    llm_visual_keys: Tensor | None = None,
+    llm_text_keys: Tensor | None = None,
     relevant: Tensor | None = None,
     **options: Unpack[Options],
 ) -> tuple[Selection, ...]:
@@ -144,7 +177,7 @@ def select_batch(
 
     Parameters
     ----------
-    method, budget, grid, zero_norm, options : as for `select`
+    method, budget, grid, zero_norm, mode, options : as for `select`
     visual, text, ... : as for `select`, with a leading batch axis
     visual_mask, text_mask : (b, n_v), (b, n_t) bool, True where real
     seed : one for all, each sample drawing as if it were alone, or one per sample
@@ -172,13 +205,27 @@ def select_batch(
         cls_attention=cls_attention,
         patch_attention=patch_attention,
         encoder_features=encoder_features,
+        encoder_keys=encoder_keys,
         clip_visual=clip_visual,
         clip_text=clip_text,
+        text_attention=text_attention,
+        llm_visual_states=llm_visual_states,
+        llm_text_states=llm_text_states,
+        llm_visual_keys=llm_visual_keys,
+        llm_text_keys=llm_text_keys,
         relevant=relevant,
     )
     masks = {"n_v": visual_mask, "n_t": text_mask}
     return run(
-        method, inputs, masks, options, budget=budget, seed=seed, grid=grid, zero_norm=zero_norm
+        method,
+        inputs,
+        masks,
+        options,
+        budget=budget,
+        seed=seed,
+        grid=grid,
+        zero_norm=zero_norm,
+        mode=mode,
     )
 
 

@@ -21,8 +21,14 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "cls_attention": ("heads", "n_v"),
     "patch_attention": ("heads", "n_v", "n_v"),
     "encoder_features": ("n_v", "d_encoder"),
+    "encoder_keys": ("n_v", "d_key"),
     "clip_visual": ("n_v", "d_clip"),
     "clip_text": ("n_segments", "d_clip"),
+    "text_attention": ("llm_heads", "n_t", "n_v"),
+    "llm_visual_states": ("n_v", "d_llm"),
+    "llm_text_states": ("n_t", "d_llm"),
+    "llm_visual_keys": ("llm_heads", "n_v", "d_llm_key"),
+    "llm_text_keys": ("llm_heads", "n_t", "d_llm_key"),
     "relevant": ("n_v",),
 }
 """Axes of every input of one sample; axes of one name have one size."""
@@ -51,6 +57,12 @@ def as_batch(inputs: Mapping[str, object]) -> dict[str, Tensor]:
         n: x[None] if isinstance(x, Tensor) else x  # type: ignore[misc]
         for n, x in inputs.items()
     }
+
+
+def sizes_of(inputs: Mapping[str, Tensor]) -> dict[str, int]:
+    """The size of every named axis of checked inputs."""
+    named = ((("batch", *SHAPES[name]), x.shape) for name, x in inputs.items())
+    return {axis: size for axes, shape in named for axis, size in zip(axes, shape, strict=True)}
 
 
 def checked(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -123,13 +135,14 @@ def groups(
     inputs: Mapping[str, Tensor],
     axes: Mapping[str, tuple[str, ...]],
     masks: Mapping[str, Tensor | None],
+    n_v: int,
 ) -> Iterator[Group]:
     """Dense batches of the samples that have equally many real tokens on every masked axis."""
-    visual = inputs["visual"]
-    members = torch.arange(len(visual), device=visual.device)
+    first = next(iter(inputs.values()))
+    members = torch.arange(len(first), device=first.device)
     present = {axis: mask for axis, mask in masks.items() if mask is not None}
     if not present:
-        yield Group(members, dict(inputs), None, visual.shape[1])
+        yield Group(members, dict(inputs), None, n_v)
         return
     counts = torch.stack([mask.sum(-1) for mask in present.values()], 1)  # (b, masked axes)
     for count in counts.unique(dim=0):
@@ -141,11 +154,11 @@ def groups(
                 if axis in present:
                     part = _real(part, position, present[axis][these])
             dense[name] = part
-        n_v = dense["visual"].shape[1]
-        places = None
+        places, real = None, n_v
         if "n_v" in present:
-            places = present["n_v"][these].nonzero()[:, 1].view(len(these), n_v)
-        yield Group(these, dense, places, n_v)
+            places = present["n_v"][these].nonzero()[:, 1].view(len(these), -1)
+            real = places.shape[1]
+        yield Group(these, dense, places, real)
 
 
 def _real(x: Tensor, position: int, mask: Tensor) -> Tensor:

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..errors import BudgetError, ShapeError
+from .merging import Merge
+
+Mode = Literal["exact", "faithful"]
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Distinct tokens in the order of choice, with what is known of how they were chosen.
+    """Tokens in the order of choice, with what is known of how they were chosen.
+
+    In mode "exact" they are exactly `budget` distinct ones. In mode "faithful" they are what the
+    method's public code keeps, which may be another number of them, or one of them twice.
 
     Parameters
     ----------
-    indices : (budget,) int64, in order of choice
-    gains : (budget,) score or marginal gain of each at the moment of its choice
+    indices : (budget,) int64, in order of choice; (k,) of a faithful run
+    gains : like `indices`, score or marginal gain of each at the moment of its choice
     method : name of the method or algorithm
-    budget : number of tokens
+    budget : number of tokens that were asked for
     n_v : number of tokens there were
     guarantee : what is proved of the result against the best set: "exact", "1-1/e", ...; None
         unless the declared properties of the objective license it
     evaluations : number of scores that were computed
     params : the options, JSON-able
+    mode : "exact" or "faithful"
+    departures : where this run differs from the public code ("exact"), or is peculiar in the way
+        that it is ("faithful"), one sentence each
+    merge : which dropped tokens are averaged into kept ones, by methods that merge
+    info : what else the method found out on its way, JSON-able
 
     Raises
     ------
     BudgetError
-        If the indices are not exactly `budget` distinct ones.
+        If the indices of an exact run are not exactly `budget` distinct ones.
     ShapeError
         If an index is outside 0..n_v-1, or there is not one gain for each.
 
@@ -49,10 +60,15 @@ class Selection:
     guarantee: str | None = None
     evaluations: int = 0
     params: dict[str, Any] = field(default_factory=dict)
+    mode: Mode = "exact"
+    departures: tuple[str, ...] = ()
+    merge: Merge | None = None
+    info: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         chosen = self.indices.tolist()
-        if len(chosen) != self.budget or len(set(chosen)) != self.budget:
+        is_budget = len(chosen) == len(set(chosen)) == self.budget
+        if self.mode == "exact" and not is_budget:
             raise BudgetError(
                 f"indices: expected {self.budget} distinct tokens, got {len(set(chosen))} "
                 f"distinct of {len(chosen)}"
@@ -66,9 +82,14 @@ class Selection:
             raise ShapeError(f"indices: expected within 0..{self.n_v - 1}, got {extent}")
 
     @property
+    def n_kept(self) -> int:
+        """Number of distinct tokens; the budget, unless the run is faithful."""
+        return len(set(self.indices.tolist()))
+
+    @property
     def sorted(self) -> Tensor:
-        """The indices in raster order (budget,)."""
-        return self.indices.sort().values
+        """The distinct indices in raster order (n_kept,)."""
+        return self.indices.unique()
 
     @property
     def mask(self) -> Tensor:

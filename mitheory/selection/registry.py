@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from .oracle import oracle
 from .random import random
 from .similarity import similarity
 
-CONTEXT = ("budget", "seeds", "grid", "zero_norm")
+CONTEXT = ("budget", "seeds", "grid", "zero_norm", "mode")
 """Arguments that the front door fills in itself."""
 
 
@@ -33,16 +33,23 @@ class Method:
     name : in `SELECTORS`
     fn : batched and pure, from inputs (b, ...) to `Picks`
     source : equation or bib key
+    also : inputs needed besides those without default, as a function of all options
     """
 
     name: str
     fn: Callable[..., Picks]
     source: str
+    also: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """Inputs without which it cannot run."""
-        return tuple(n for n, p in self._parameters() if n in SHAPES and p.default is p.empty)
+        """Inputs without which it cannot run, its options left as they are."""
+        return self.required({})
+
+    def required(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Inputs without which it cannot run under these options."""
+        own = tuple(n for n, p in self._parameters() if n in SHAPES and p.default is p.empty)
+        return own + (self.also(self.defaults | dict(options)) if self.also else ())
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -6,16 +6,19 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..checks import check_budget, lookup
 from ..distributions import ZERO_NORM
 from ..errors import DTypeError, MissingInputError, ParameterError, ShapeError
 from .engine import WHOLE, Picks
-from .inputs import SHAPES, Group, check_mask, check_values, checked, groups
-from .record import Selection
+from .inputs import SHAPES, Group, check_mask, check_values, checked, groups, sizes_of
+from .merging import Merge
+from .record import Mode, Selection
 from .registry import SELECTORS, Method
 
+MODES = ("exact", "faithful")
 CHUNK = 2**21  # pairs of tokens at a time, about what a cache holds
 
 
@@ -29,14 +32,17 @@ def run(
     seed: int | Sequence[int],
     grid: tuple[int, ...] | None,
     zero_norm: str,
+    mode: Mode,
 ) -> tuple[Selection, ...]:
     """Checks, groups of one shape, chunks of bounded size, records."""
     method = lookup(name, SELECTORS, "method")
     _check_options(method, options)
     lookup(zero_norm, {z: z for z in ZERO_NORM}, "zero_norm")
-    used = checked(_needed(method, inputs))
-    size = len(used["visual"])
-    masks = _masks(used, masks)
+    lookup(mode, {m: m for m in MODES}, "mode")
+    used = checked(_needed(method, inputs, options))
+    sizes = sizes_of(used)
+    size = sizes["batch"]
+    masks = _masks(sizes, masks)
     seeds = _seeds(seed, size)
     axes = dict(SHAPES)
     given: dict[str, Any] = dict(options)
@@ -46,7 +52,7 @@ def run(
         axes["prior"] = ("n_v",)
         used["prior"] = _prior(given.pop("prior"), used["visual"])
     results: list[Selection | None] = [None] * size
-    for group in groups(used, axes, masks):
+    for group in groups(used, axes, masks, sizes["n_v"]):
         k = check_budget(budget, group.n_v)
         check_values(group.inputs, nonzero=nonzero)
         step = _chunk(group)  # zero rows are refused by now, or welcome
@@ -54,15 +60,16 @@ def run(
             part = slice(start, start + step)
             rows = group.members[part].tolist()
             own = [seeds[r] for r in rows]
-            context = {"budget": k, "seeds": own, "grid": grid, "zero_norm": "uninformative"}
+            context = {
+                "budget": k, "seeds": own, "grid": grid, "zero_norm": "uninformative", "mode": mode
+            }  # fmt: skip
             picks = method.fn(
                 **{n: x[part] for n, x in group.inputs.items() if n in wanted},
                 **{n: context[n] for n in context_names},
                 **given,
             )
-            for row, selection in zip(
-                rows, _records(method, picks, group, part, own, options, used), strict=True
-            ):
+            records = _records(method, picks, group, part, own, options, sizes["n_v"], k, mode)
+            for row, selection in zip(rows, records, strict=True):
                 results[row] = selection
     return tuple(s for s in results if s is not None)
 
@@ -70,7 +77,7 @@ def run(
 def _chunk(group: Group) -> int:
     """Samples at a time; one by one where rows are streamed on a CPU: its products of a batch of
     matrices with one vector each are slower than those of one matrix."""
-    if group.n_v > WHOLE and group.inputs["visual"].is_cpu:
+    if group.n_v > WHOLE and group.members.is_cpu:
         return 1
     return max(1, CHUNK // group.n_v**2)
 
@@ -82,26 +89,39 @@ def _records(
     part: slice,
     seeds: Sequence[int],
     options: Mapping[str, Any],
-    used: Mapping[str, Tensor],
+    n_v: int,
+    budget: int,
+    mode: Mode,
 ) -> list[Selection]:
     """One `Selection` per sample of a chunk, indices in padded places."""
-    indices = picks.indices
+    indices, into = picks.indices, picks.into
     if group.places is not None:
-        indices = group.places[part].gather(1, indices)
+        places = group.places[part]
+        indices = places.gather(1, indices)
+        if into is not None:
+            moved = torch.where(into < 0, -1, places.gather(1, into.clamp(min=0)))
+            into = moved.new_full((len(moved), n_v), -1).scatter_(1, places, moved)
+    counts = [indices.shape[1]] * len(indices) if picks.counts is None else picks.counts.tolist()
+    notes = picks.departures
+    each = notes if isinstance(notes, list) else [notes] * len(indices)
     params: dict[str, Any] = method.defaults | dict(options)
     if isinstance(params.get("prior"), Tensor):
         params["prior"] = "explicit"
     seeded = "seeds" in method.context
     return [
         Selection(
-            indices=indices[row],
-            gains=picks.gains[row],
+            indices=indices[row, : counts[row]],
+            gains=picks.gains[row, : counts[row]],
             method=method.name,
-            budget=indices.shape[1],
-            n_v=used["visual"].shape[1],
+            budget=budget,
+            n_v=n_v,
             guarantee=picks.guarantee,
             evaluations=picks.evaluations,
             params=params | ({"seed": seeds[row]} if seeded else {}),
+            mode=mode,
+            departures=each[row],
+            merge=None if into is None else Merge(into[row], picks.merge_rule),
+            info={} if picks.info is None else picks.info[row],
         )
         for row in range(len(indices))
     ]
@@ -117,9 +137,11 @@ def _check_options(method: Method, options: Mapping[str, Any]) -> None:
             raise ParameterError(f"{method.name} has no option {name!r}{hint} It has: {has}")
 
 
-def _needed(method: Method, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`visual`, which says how many tokens there are, and what the method looks at."""
-    missing = [name for name in method.requires if name not in inputs]
+def _needed(
+    method: Method, inputs: Mapping[str, Tensor], options: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """`visual`, whose mask says which tokens are real, and what the method looks at."""
+    missing = [name for name in method.required(options) if name not in inputs]
     if missing:
         name = missing[0]
         shape = ", ".join(SHAPES[name])
@@ -128,13 +150,13 @@ def _needed(method: Method, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _masks(
-    used: Mapping[str, Tensor], masks: Mapping[str, Tensor | None]
+    sizes: Mapping[str, int], masks: Mapping[str, Tensor | None]
 ) -> dict[str, Tensor | None]:
-    """The masks of the inputs in use, checked."""
+    """The masks of the axes in use, checked."""
     out: dict[str, Tensor | None] = {}
     for axis, name in (("n_v", "visual"), ("n_t", "text")):
-        if name in used:
-            shape = (used[name].shape[0], used[name].shape[1])
+        if axis in sizes:
+            shape = (sizes["batch"], sizes[axis])
             out[axis] = check_mask(f"{name}_mask", masks.get(axis), shape)
     return out
 

@@ -53,7 +53,7 @@ class FruitFlyAdapter:
 
     @torch.no_grad()
     def encode(self, examples: Sequence[Example]) -> list[Sample]:
-        """Samples with V, T, the encoder's features and its last layer's attention.
+        """Samples with V, T, the encoder's features and its last layer's attention and keys.
 
         Every image is encoded once, however many questions are asked about it.
 
@@ -73,12 +73,14 @@ class FruitFlyAdapter:
 
     def _encode_images(self, examples: Sequence[Example]) -> Iterator[dict[str, Tensor]]:
         images = torch.stack([_pixels(example) for example in examples]).to(self.device)
-        features, attention = self.model.encoder.with_attention(images)
+        features, attention, keys = self.model.encoder.with_attention(images)
         visual = self.model.projector(features[:, 1:])
-        for v, f, a in zip(visual.cpu(), features.cpu(), attention.cpu(), strict=True):
+        views = (visual.cpu(), features.cpu(), attention.cpu(), keys.cpu())
+        for v, f, a, k in zip(*views, strict=True):
             yield {
                 "visual": v,
                 "encoder_features": f[1:],
+                "encoder_keys": k[1:],
                 "cls_attention": a[:, 0, 1:],
                 "patch_attention": a[:, 1:, 1:],
             }

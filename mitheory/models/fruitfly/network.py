@@ -78,6 +78,10 @@ class Block(nn.Module):
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.down(F.gelu(self.up(self.norm_mlp(x)), approximate="tanh"))
 
+    def keys(self, x: Tensor, angles: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Keys (B, heads, T, width / heads) of this block on its input `x`."""
+        return self._qkv(x, angles)[1]
+
     def attention(
         self, x: Tensor, mask: Tensor | None = None, angles: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
@@ -125,11 +129,12 @@ class Encoder(nn.Module):
             x = block(x)
         return self.norm(x)
 
-    def with_attention(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Features as `forward`, and the last block's attention (B, heads, 145, 145)."""
+    def with_attention(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features as `forward`, the last block's attention (B, heads, 145, 145) and its keys
+        (B, 145, width / heads), mean over heads."""
         x = self.before_last(images)
         last = cast(Block, self.blocks[-1])
-        return self.norm(last(x)), last.attention(x)
+        return self.norm(last(x)), last.attention(x), last.keys(x).mean(1)
 
     def before_last(self, images: Tensor) -> Tensor:
         """What the last block is given: (B, 1 + 144, width), [CLS] first, not normalized."""
