@@ -107,9 +107,14 @@ def timed(context: Context) -> list[dict[str, object]]:
 def _inputs(n: int, context: Context) -> dict[str, Any]:
     visual, text = (x.float() for x in _tokens(Size(n, 1, WORDS, 256), context))
     rng = torch.Generator().manual_seed(context.seed_of(NAME, n))
+    keys = torch.rand(4, n + WORDS, 32, generator=rng)
     return {
-        "visual": visual, "text": text, "encoder_features": visual, "clip_visual": visual,
-        "clip_text": text, "relevant": torch.rand(n, generator=rng) < 0.1,
+        "visual": visual, "text": text, "encoder_features": visual, "encoder_keys": visual,
+        "clip_visual": visual, "clip_text": text,
+        "relevant": torch.rand(n, generator=rng) < 0.1,
         "cls_attention": torch.rand(4, n, generator=rng),
         "patch_attention": torch.rand(1, n, n, generator=rng).softmax(-1),
+        "text_attention": torch.rand(4, WORDS, n, generator=rng).softmax(-1),
+        "llm_visual_states": visual, "llm_text_states": text,
+        "llm_visual_keys": keys[:, :n], "llm_text_keys": keys[:, n:],
     }  # fmt: skip
