@@ -21,6 +21,7 @@ THEORY_LAYERS: tuple[tuple[str, ...], ...] = (
     ("properties",),
     ("scores", "setfunctions"),
     ("selection",),
+    ("budgets",),
 )
 # These may import errors, checks and one another.
 BESIDE = (
