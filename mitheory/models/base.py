@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..bundle import Sample
+from ..selection import Mode
 
 PositionIds = Literal["kept", "compacted"]
 
@@ -47,6 +48,47 @@ class Answer:
     log_prob_truth: float
 
 
+@dataclass(frozen=True)
+class Stage:
+    """One pruning inside the decoder, right before the block `layer` (counted from 0).
+
+    The method sees the visual tokens that are still there. What it reads of the decoder is of the
+    block before, whose attention and keys are at hand at this place. Before block 0 there is none,
+    so a stage there is pruning before the decoder.
+
+    Parameters
+    ----------
+    layer : block before which it prunes
+    method : a name of `SELECTORS`
+    budget : tokens to keep (a ratio is one of the tokens there), or one int for each sample
+    options : of the method
+    mode : "exact" or "faithful"
+    """
+
+    layer: int
+    method: str
+    budget: int | float | tuple[int, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    mode: Mode = "exact"
+
+
+@dataclass(frozen=True)
+class StagedAnswer:
+    """An answer under pruning inside the decoder.
+
+    Parameters
+    ----------
+    answer : Answer
+    kept : by stage, the places (k,) of the tokens left, among those of the projector, in raster
+        order; a merged token stands at its center's place
+    tokens_per_layer : visual tokens that went into every block
+    """
+
+    answer: Answer
+    kept: tuple[Tensor, ...]
+    tokens_per_layer: tuple[int, ...]
+
+
 class ModelAdapter(Protocol):
     """A multimodal model cut between projector and decoder."""
 
@@ -81,4 +123,17 @@ class OpenAdapter(ModelAdapter, Protocol):
 
     def stages(self, samples: Sequence[Sample]) -> list[dict[str, Tensor]]:
         """Visual tokens (n_v, d) by stage on the way to the decoder, in the order of the chain."""
+        ...
+
+    def internals(
+        self, samples: Sequence[Sample], layer: int, *, final_norm: bool = False
+    ) -> list[dict[str, Tensor]]:
+        """What a selector may ask of the decoder right before block `layer`, by the names of
+        `select`: the attention of the block before, its keys, and the states it gives."""
+        ...
+
+    def answer_staged(
+        self, samples: Sequence[Sample], stages: Sequence[Stage], *, seed: int | Sequence[int] = 0
+    ) -> list[StagedAnswer]:
+        """Answers when visual tokens are dropped, or merged, at several places in the decoder."""
         ...

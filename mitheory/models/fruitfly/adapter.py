@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -12,8 +12,11 @@ from torch import Tensor
 
 from ...bundle import Sample
 from ...errors import MissingInputError, ParameterError, ShapeError
-from ..base import Answer, Example, PositionIds
+from ...selection.inputs import SHAPES
+from ..base import Answer, Example, PositionIds, Stage, StagedAnswer
+from . import staged
 from .checkpoint import default_device, load, revision
+from .network import Block
 from .scenes import GRID, N_PATCHES, SIDE
 from .vocabulary import MAX_WORDS, WORDS, encode
 
@@ -191,6 +194,92 @@ class FruitFlyAdapter:
                 }
         return [views[sample.image_id] for sample in samples]
 
+    @torch.no_grad()
+    def internals(
+        self, samples: Sequence[Sample], layer: int, *, final_norm: bool = False
+    ) -> list[dict[str, Tensor]]:
+        """What a selector may ask of the decoder right before block `layer` (1 and up).
+
+        Per sample, by the names of `select`: ``text_attention`` (heads, n_t, n_v) and the keys
+        ``llm_visual_keys``, ``llm_text_keys`` (heads, n, d_head), after rotary angles, of block
+        ``layer - 1``; ``llm_visual_states``, ``llm_text_states`` (n, d), the residual stream behind
+        it, as it is or, as DART reads it, behind the model's final norm.
+
+        Source: wen2025dart; chen2024fastv.
+
+        Raises
+        ------
+        ParameterError
+            If there is no block before that layer.
+        """
+        decoder = self.model.decoder
+        if not 1 <= layer <= len(decoder.blocks):
+            raise ParameterError(f"layer: expected within 1..{len(decoder.blocks)}, got {layer}")
+        blocks = [cast(Block, block) for block in decoder.blocks][:layer]
+        found: list[dict[str, Tensor]] = []
+        for part in _chunks(samples, self.batch_size):
+            after = staged.begin(decoder, part, self.device)
+            for block in blocks:
+                before, after = after, staged.forward(block, after, decoder.rotary)
+            seen = staged.observed(decoder, blocks[-1], before, after, final_norm=final_norm)
+            for i, sample in enumerate(part):
+                found.append({k: _of_words(k, x[i], sample.n_t) for k, x in seen.items()})
+        return found
+
+    @torch.no_grad()
+    def answer_staged(
+        self, samples: Sequence[Sample], stages: Sequence[Stage], *, seed: int | Sequence[int] = 0
+    ) -> list[StagedAnswer]:
+        """Answers when tokens are dropped, or merged, right before some blocks of the decoder.
+
+        Every stage chooses among the tokens still there. Kept tokens keep their position ids;
+        dropped ones are seen by no block from there on. The words of SparseVLM's raters and the
+        like are those of the input embeddings: `visual` and `text` are V and T at every stage,
+        `visual` of a merged token being merged alike.
+
+        Parameters
+        ----------
+        samples : of `encode`, all with equally many visual tokens
+        stages : in the order of their layers, one at most before each block
+        seed : of methods that draw, one for all or one per sample
+
+        Raises
+        ------
+        ParameterError
+            If a layer is none of the decoder's, or the layers do not ascend.
+        ShapeError
+            If there are budgets or seeds for another number of samples.
+        MitheoryError
+            As `select` does, for a stage: a budget above what is left, a missing input, ...
+
+        Examples
+        --------
+        >>> from mitheory.models.base import Stage
+        >>> from mitheory.models.fruitfly import examples
+        >>> fly = FruitFlyAdapter()
+        >>> samples = fly.encode(list(examples("test", limit=1)))
+        >>> (found,) = fly.answer_staged(samples, [Stage(1, "divprune", 72), Stage(2, "random", 9)])
+        >>> found.tokens_per_layer, [len(places) for places in found.kept]
+        ((144, 72, 9, 9), [72, 9])
+        """
+        size = len(samples)
+        budgets = staged.check_stages(stages, size, len(self.model.decoder.blocks))
+        seeds = [seed] * size if isinstance(seed, int) else list(seed)
+        if len(seeds) != size:
+            raise ShapeError(f"seed: expected one or {size} of them, got {len(seeds)}")
+        answers: list[StagedAnswer] = []
+        for i in range(0, size, self.batch_size):
+            part = slice(i, i + self.batch_size)
+            own = [b[part] for b in budgets]
+            done = staged.run(
+                self.model.decoder, samples[part], stages, own, seeds[part], self.device
+            )
+            for j, sample in enumerate(samples[part]):
+                kept = tuple(stage[j] for stage in done.kept)
+                counts = tuple(layer[j] for layer in done.counts)
+                answers.append(StagedAnswer(_read(done.log_p[j], sample), kept, counts))
+        return answers
+
     def _answer(
         self, samples: Sequence[Sample], kept: Sequence[Tensor], positions: PositionIds
     ) -> list[Answer]:
@@ -214,6 +303,12 @@ class FruitFlyAdapter:
         last = torch.tensor([len(sample.tokens) - 1 for sample in samples])
         log_p = logits[:, 0].cpu()[torch.arange(batch), last].log_softmax(-1)
         return [_read(row, sample) for row, sample in zip(log_p, samples, strict=True)]
+
+
+def _of_words(name: str, x: Tensor, n_t: int) -> Tensor:
+    """One sample's tensor without the padding of its words."""
+    axes = SHAPES[name]
+    return x.narrow(axes.index("n_t"), 0, n_t).cpu() if "n_t" in axes else x.cpu()
 
 
 def _read(log_p: Tensor, sample: Sample) -> Answer:

@@ -171,17 +171,8 @@ class Decoder(nn.Module):
         n = visual.shape[1]
         text = self.words(tokens).flatten(1, 2)
         x = torch.cat([visual.to(text.dtype), text], 1)  # (B, N + K L, width)
-        mask = packed_mask(n, k, length, visual.device)
-        if visual_mask is not None:
-            # a masked token sees itself, so that its softmax is not empty; nobody else sees it
-            keys = F.pad(visual_mask, (0, k * length), value=True)[:, None]  # (B, 1, T)
-            mask = (mask & keys) | torch.eye(n + k * length, dtype=torch.bool, device=mask.device)
         packed = torch.cat([positions[:, :n], positions[:, n:].repeat(1, k)], 1)
-        return (
-            x,
-            mask[None, None] if mask.ndim == 2 else mask[:, None],
-            rotary_angles(packed, self.rotary),
-        )
+        return x, visible(n, k, length, x.device, visual_mask), rotary_angles(packed, self.rotary)
 
     def forward(
         self, visual: Tensor, positions: Tensor, tokens: Tensor, visual_mask: Tensor | None = None
@@ -205,6 +196,21 @@ class Decoder(nn.Module):
             found.append(seen[:, :, visual.shape[1] :])
             x = block(x, mask, angles)
         return torch.stack(found, 1)
+
+
+def visible(
+    n: int, k: int, length: int, device: torch.device, visual_mask: Tensor | None = None
+) -> Tensor:
+    """What may look at what, (B or 1, 1, T, T): `packed_mask` without the masked visual tokens.
+
+    A masked token sees itself, so that its softmax is not empty; nobody else sees it.
+    """
+    mask = packed_mask(n, k, length, device)
+    if visual_mask is None:
+        return mask[None, None]
+    keys = F.pad(visual_mask, (0, k * length), value=True)[:, None]  # (B, 1, T)
+    own = torch.eye(n + k * length, dtype=torch.bool, device=device)
+    return ((mask & keys) | own)[:, None]
 
 
 def packed_mask(n: int, k: int, length: int, device: torch.device) -> Tensor:
