@@ -47,7 +47,7 @@ def check_matrix(name: str, x: object, *, ndim: int | None = 2) -> Tensor:
     if not x.is_floating_point():
         raise DTypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
     if x.ndim < 2 if ndim is None else x.ndim != ndim:
-        axes = "2 axes or more" if ndim is None else f"{ndim} axes"
+        axes = {None: "2 axes or more", 1: "1 axis"}.get(ndim, f"{ndim} axes")
         raise ShapeError(f"{name}: expected {axes}, got shape {tuple(x.shape)}")
     if 0 in x.shape:
         raise EmptyInputError(f"{name}: expected at least one entry, got shape {tuple(x.shape)}")

@@ -56,6 +56,26 @@ def test_aggregations_by_hand() -> None:
     assert renyi(2.0)(z, log_p).item() == pytest.approx(math.log(0.75 * 1.5 + 0.25 * 0.5))
 
 
+def test_bounds_carry_the_names_under_which_figures_and_reports_show_them() -> None:
+    """Statement and source of every bound, and one value of each side for each token."""
+    log_p = torch.tensor([[0.75, 0.25], [0.25, 0.75]], dtype=torch.float64).log()
+    z = pmi(log_p, torch.tensor([0.5, 0.5], dtype=torch.float64).log())
+    bounds = [*BOUNDS.values(), max_below_sum, lambda *a: renyi_grows(*a, low=1, high=2.5)]
+    found = [bound(z, log_p) for bound in bounds]
+    assert [(bound.name, bound.source) for bound in found] == [
+        ("0 <= kl", "Eq. (55)"),
+        ("max <= lse", "Eq. (42)"),
+        ("lse <= max + log N", "Eq. (42)"),
+        ("kl <= max", "Eqs. (19), (21)"),
+        ("max <= sum", "Eq. (48)"),
+        ("D_1 <= D_2.5", "vanerven2014renyi"),
+    ]
+    for bound in found:
+        assert bound.lower.shape == bound.upper.shape == bound.gap().shape == (2,)
+        assert bound.lower.dtype == bound.upper.dtype == torch.float64
+        assert bound.gap()[0].item() == pytest.approx(bound.gap()[1].item())
+
+
 @given(joints())
 def test_renyi_chain(joint_: tuple[Tensor, Tensor]) -> None:
     """0 <= D_1 <= D_1.5 <= D_2 <= ... <= D_inf = max <= LSE <= D_inf + log N."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -76,6 +78,26 @@ def test_positions_by_hand() -> None:
         torch.testing.assert_close(prior, prior.flip(0), msg=name)
         torch.testing.assert_close(prior, prior.flip(1), msg=name)
     assert (at["golden_ratio"] - thirds).abs().max() > 0.1
+
+
+def test_bumps_have_a_twelfth_of_the_side_as_standard_deviation() -> None:
+    """Centers of 3 columns lie at 1/6, 1/2, 5/6: a distance of 1/3 is four deviations, e⁻⁸."""
+    center = PRIORS["center_biased"](PriorContext(3, grid=(1, 3), dtype=torch.float64)).exp()
+    weight = torch.tensor([math.exp(-8), 1.0, math.exp(-8)], dtype=torch.float64)
+    torch.testing.assert_close(center, weight / weight.sum())
+    thirds = PRIORS["rule_of_thirds"](PriorContext(3, grid=(3, 1), dtype=torch.float64)).exp()
+    near, far = math.exp(-0.5 * 2**2), math.exp(-0.5 * 6**2)  # 1/6 and 1/2 away
+    weight = torch.tensor([near + far, 2 * near, near + far], dtype=torch.float64)
+    torch.testing.assert_close(thirds, weight / weight.sum())
+
+
+def test_positions_of_padding_have_no_weight() -> None:
+    """Masked tokens get 0 and the others share 1."""
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    found = PRIORS["center_biased"](PriorContext(3, grid=(1, 3), visual_mask=mask)).exp()
+    assert found[0, 2] == 0
+    torch.testing.assert_close(found.sum(-1), torch.ones(2))
+    assert found[1, 2] > 0
 
 
 def test_positions_on_a_picture_that_is_not_square() -> None:

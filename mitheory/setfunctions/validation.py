@@ -39,4 +39,7 @@ def check_table(name: str, table: Tensor) -> None:
     check_array(name, table, rank=table.ndim)
     total = float(table.sum())
     if bool((table < 0).any()) or abs(total - 1) > 1e-6:
-        raise DistributionError(f"{name}: expected probabilities summing to 1, got sum {total}")
+        raise DistributionError(
+            f"{name}: expected probabilities summing to 1, got sum {total:g} and smallest "
+            f"{float(table.min()):g}"
+        )
