@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mitheory.aggregation import AGGREGATIONS, BOUNDS, max_below_sum, renyi
 from mitheory.distributions import CONDITIONALS, sinkhorn
+from mitheory.errors import ZeroNormError
 from mitheory.pmi import centered_similarity, cross_pmi, joint_pmi, self_pmi
 from mitheory.priors import PriorContext, resolve_prior
 
@@ -91,3 +92,84 @@ def test_self_pmi_without_loops_hides_exactly_the_diagonal(rho: Tensor) -> None:
     """PMI(v_i; v_i) = −∞ and every other entry finite, for any number of tokens."""
     matrix = self_pmi(rho, temperature=0.5, self_loop=False).matrix()
     assert torch.equal(matrix == -torch.inf, torch.eye(len(rho), dtype=torch.bool))
+
+
+def tokens(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("over", ["cross", "self"])
+def test_priors_by_name_are_the_same_priors_given_as_numbers(over: str) -> None:
+    """A prior of position reaches PMI with its grid, in the precision of the tokens, and the
+    stationary one with the degrees that it is made of."""
+    visual, text = tokens(0, 6, 5), tokens(1, 4, 5)
+    context = PriorContext(6, grid=(2, 3), dtype=torch.float64)
+    given = resolve_prior("center_biased", context).exp()
+    degree = self_pmi(visual, temperature=0.5).log_degree()
+
+    def found(prior: str | Tensor, **more: object) -> Tensor:
+        if over == "self":
+            return self_pmi(visual, temperature=0.5, prior=prior, grid=(2, 3)).matrix()
+        more = {"log_degree": degree} if prior == "stationary" else {}
+        return cross_pmi(visual, text, temperature=0.5, prior=prior, grid=(2, 3), **more).pmi  # type: ignore[arg-type]
+
+    torch.testing.assert_close(found("center_biased"), found(given))
+    assert found("center_biased").dtype == torch.float64
+    torch.testing.assert_close(found("stationary"), found(degree.softmax(-1)))
+
+
+@pytest.mark.parametrize("kind", ["softmax", "softmax_over_vision"])
+def test_what_stands_in_padding_or_in_a_zero_row_says_nothing(kind: str) -> None:
+    """NaN under a mask reaches no real entry; a zero row may be uninformative, and is refused by
+    its name if not."""
+    visual, text = tokens(0, 2, 6, 5), tokens(1, 2, 4, 5)
+    visual_mask, text_mask = torch.ones(2, 6, dtype=torch.bool), torch.ones(2, 4, dtype=torch.bool)
+    visual_mask[0, 4:] = False
+    text_mask[1, 3:] = False
+    masks = {"visual_mask": visual_mask, "text_mask": text_mask}
+    options = {"temperature": 0.5, "conditional": kind}
+    clean = cross_pmi(visual, text, **masks, **options)
+    spoiled = cross_pmi(
+        visual.masked_fill(~visual_mask[..., None], torch.nan),
+        text.masked_fill(~text_mask[..., None], torch.nan),
+        **masks,
+        **options,
+    )
+    assert torch.equal(spoiled.pmi, clean.pmi)
+    assert torch.equal(spoiled.log_cond, clean.log_cond)
+    hidden = ~(visual_mask[:, :, None] & text_mask[:, None, :])
+    assert bool((clean.pmi[hidden] == -torch.inf).all())
+    assert bool((clean.log_cond[hidden] == -torch.inf).all())
+    for name, place in (("visual", visual), ("text", text)):
+        zero = place.clone()
+        zero[0, 1] = 0
+        both = {"visual": visual, "text": text, name: zero}
+        with pytest.raises(ZeroNormError, match=rf"^{name}: "):
+            cross_pmi(**both, **options)
+        assert bool(cross_pmi(**both, **options, zero_norm="uninformative").pmi.isfinite().all())
+
+
+def test_a_zero_row_among_visual_tokens_is_refused_by_name_or_uninformative() -> None:
+    zero = tokens(0, 6, 5)
+    zero[2] = 0
+    with pytest.raises(ZeroNormError, match=r"^visual: "):
+        self_pmi(zero, temperature=0.5)
+    within = self_pmi(zero, temperature=0.5, zero_norm="uninformative").matrix()
+    assert within[2].tolist() == pytest.approx([0.0] * 6)  # cosine 0 with all: no preference
+
+
+@pytest.mark.parametrize("self_loop", [True, False])
+def test_minmax_of_equal_tokens_is_uniform_over_those_that_count(self_loop: bool) -> None:
+    """Three copies and a row of padding: p(v_j given v_i) is 1/3, or 1/2 of the two others."""
+    visual = torch.ones(2, 4, 3, dtype=torch.float64)
+    mask = torch.tensor([[True, True, True, False], [True, True, True, True]])
+    within = self_pmi(
+        visual, temperature=1.0, conditional="minmax", self_loop=self_loop, visual_mask=mask
+    )
+    p = within.log_cond().exp()
+    for row, n in ((0, 3), (1, 4)):
+        expected = torch.full((n, n), 1 / (n if self_loop else n - 1), dtype=torch.float64)
+        if not self_loop:
+            expected.fill_diagonal_(0.0)
+        torch.testing.assert_close(p[row, :n, :n], expected)
+    assert bool((p[0, :3, 3] == 0).all())

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from mitheory.aggregation import AGGREGATIONS, joint
+from mitheory.aggregation import AGGREGATIONS, joint, resolve_aggregation
+from mitheory.distributions import cosine_similarity, similarity
 from mitheory.errors import (
     DistributionError,
     DTypeError,
@@ -18,7 +19,9 @@ from mitheory.errors import (
     ParameterError,
     ShapeError,
     UnknownNameError,
+    ZeroNormError,
 )
+from mitheory.pmi import cross_pmi, log_marginal, pmi, self_pmi
 from mitheory.priors import PriorContext, count_positions, empirical, resolve_prior
 from mitheory.properties import curvature
 from mitheory.scores import mi_score
@@ -32,11 +35,15 @@ from mitheory.setfunctions import (
     Modular,
 )
 
-EYE = torch.eye(2)
+EYE, ones = torch.eye(2), torch.ones
+ZERO_ROW = (
+    ": expected rows of positive norm, got 1 zero rows, the first at (0,); "
+    "zero_norm='uninformative' gives them cosine 0 with everything"
+)
 REFUSED: list[tuple[Callable[[], object], type[MitheoryError], str]] = [
-    (lambda: Modular(torch.ones(2, 2)), ShapeError, "weights: expected 1 axis, got shape (2, 2)"),
+    (lambda: Modular(ones(2, 2)), ShapeError, "weights: expected 1 axis, got shape (2, 2)"),
     (
-        lambda: FacilityLocation(torch.ones(2)),
+        lambda: FacilityLocation(ones(2)),
         ShapeError,
         "similarity: expected 2 axes, got shape (2,)",
     ),
@@ -46,27 +53,27 @@ REFUSED: list[tuple[Callable[[], object], type[MitheoryError], str]] = [
         "similarity: expected entries in [0.0, inf], got [-0.5, 1.0]",
     ),
     (
-        lambda: Coverage(torch.ones(2), torch.ones(2)),
+        lambda: Coverage(ones(2), ones(2)),
         ShapeError,
         "probability: expected 2 axes, got shape (2,)",
     ),
     (
-        lambda: Coverage(torch.tensor([[1.5, 0.0]]), torch.ones(1)),
+        lambda: Coverage(torch.tensor([[1.5, 0.0]]), ones(1)),
         ParameterError,
         "probability: expected entries in [0.0, 1.0], got [0.0, 1.5]",
     ),
     (
-        lambda: Coverage(torch.ones(2, 2), torch.ones(2, 1)),
+        lambda: Coverage(ones(2, 2), ones(2, 1)),
         ShapeError,
         "weights: expected 1 axis, got shape (2, 1)",
     ),
     (
-        lambda: Coverage(torch.ones(2, 2), torch.tensor([1.0, -1.0])),
+        lambda: Coverage(ones(2, 2), torch.tensor([1.0, -1.0])),
         ParameterError,
         "weights: expected entries in [0.0, inf], got [-1.0, 1.0]",
     ),
     (
-        lambda: Coverage(torch.ones(2, 2), torch.ones(3)),
+        lambda: Coverage(ones(2, 2), ones(3)),
         ShapeError,
         "weights: expected (2,), got (3,)",
     ),
@@ -76,46 +83,46 @@ REFUSED: list[tuple[Callable[[], object], type[MitheoryError], str]] = [
         "covariance: expected a symmetric matrix, got one that is not",
     ),
     (
-        lambda: GaussianMI(torch.ones(2, 3), 1),
+        lambda: GaussianMI(ones(2, 3), 1),
         ShapeError,
         "covariance: expected (2, 2), got (2, 3)",
     ),
     (lambda: GaussianMI(EYE, 0), ParameterError, "n_v: expected 1..1, got 0"),
     (lambda: GaussianMI(EYE, 2), ParameterError, "n_v: expected 1..1, got 2"),
     (
-        lambda: GaussianMI(torch.ones(2, 2), 1),
+        lambda: GaussianMI(ones(2, 2), 1),
         ParameterError,
         "covariance: expected a positive definite matrix, got one not so",
     ),
     (
-        lambda: LogDet(torch.ones(2, 1), EYE),
+        lambda: LogDet(ones(2, 1), EYE),
         ShapeError,
         "relevance: expected 1 axis, got shape (2, 1)",
     ),
-    (lambda: LogDet(torch.ones(3), EYE), ShapeError, "correlation: expected (3, 3), got (2, 2)"),
+    (lambda: LogDet(ones(3), EYE), ShapeError, "correlation: expected (3, 3), got (2, 2)"),
     (
-        lambda: LogDet(torch.ones(2), torch.tensor([[1.0, 2.0], [2.0, 1.0]])),
+        lambda: LogDet(ones(2), torch.tensor([[1.0, 2.0], [2.0, 1.0]])),
         ParameterError,
         "correlation: expected positive semidefinite, got eigenvalue -1",
     ),
     (
-        lambda: LogDet(torch.ones(2), EYE, ridge=-0.5),
+        lambda: LogDet(ones(2), EYE, ridge=-0.5),
         ParameterError,
         "ridge: expected entries in [0.0, inf], got [-0.5, -0.5]",
     ),
     (
-        lambda: ChowLiuMI(torch.ones(2, 1), EYE),
+        lambda: ChowLiuMI(ones(2, 1), EYE),
         ShapeError,
         "relevance: expected 1 axis, got shape (2, 1)",
     ),
-    (lambda: ChowLiuMI(torch.ones(3), EYE), ShapeError, "redundancy: expected (3, 3), got (2, 2)"),
+    (lambda: ChowLiuMI(ones(3), EYE), ShapeError, "redundancy: expected (3, 3), got (2, 2)"),
     (
-        lambda: ChowLiuMI(torch.ones(2), -EYE),
+        lambda: ChowLiuMI(ones(2), -EYE),
         ParameterError,
         "redundancy: expected entries in [0.0, inf], got [-1.0, -0.0]",
     ),
     (
-        lambda: DiscreteMI(torch.ones(2) / 2),
+        lambda: DiscreteMI(ones(2) / 2),
         ShapeError,
         "table: expected a table over V_1..V_n and T, got (2,)",
     ),
@@ -144,29 +151,29 @@ REFUSED: list[tuple[Callable[[], object], type[MitheoryError], str]] = [
         ParameterError,
         "curvature needs an element of positive value, got none",
     ),
-    (lambda: mi_score(torch.ones(3), EYE), ShapeError, "self_pmi: expected (3, 3), got (2, 2)"),
+    (lambda: mi_score(ones(3), EYE), ShapeError, "self_pmi: expected (3, 3), got (2, 2)"),
     (
-        lambda: mi_score(torch.ones(2), EYE, log_cond=torch.ones(3, 3)),
+        lambda: mi_score(ones(2), EYE, log_cond=ones(3, 3)),
         ShapeError,
         "log_cond: expected (2, 2), got (3, 3)",
     ),
     (
-        lambda: mi_score(torch.ones(2), EYE, aggregation="sum"),
+        lambda: mi_score(ones(2), EYE, aggregation="sum"),
         UnknownNameError,
         "unknown redundancy aggregation 'sum'. Known: global, max",
     ),
     (
-        lambda: mi_score(torch.ones(2), EYE, aggregation="global"),
+        lambda: mi_score(ones(2), EYE, aggregation="global"),
         ParameterError,
         'aggregation: "global" weighs with p(v_j | v_i); give log_cond',
     ),
     (
-        lambda: mi_score(torch.ones(2), torch.full((2, 2), -math.inf), empty_redundancy="lowest"),
+        lambda: mi_score(ones(2), torch.full((2, 2), -math.inf), empty_redundancy="lowest"),
         ParameterError,
         'empty_redundancy: "lowest" is -inf for this PMI; give a number',
     ),
     (
-        lambda: mi_score(torch.ones(2), EYE, empty_redundancy="least"),
+        lambda: mi_score(ones(2), EYE, empty_redundancy="least"),
         ParameterError,
         "empty_redundancy: expected a number or \"lowest\", got 'least'",
     ),
@@ -213,7 +220,7 @@ REFUSED: list[tuple[Callable[[], object], type[MitheoryError], str]] = [
         "grid: expected a product of n_v = 2, got (2, 2)",
     ),
     (
-        lambda: count_positions(torch.ones(2), 3),
+        lambda: count_positions(ones(2), 3),
         DTypeError,
         "positions: expected an int64 tensor, got torch.float32",
     ),
@@ -229,16 +236,98 @@ REFUSED: list[tuple[Callable[[], object], type[MitheoryError], str]] = [
         "counts: expected non-negative counts, not all zero after smoothing",
     ),
     (
-        lambda: joint(torch.ones(2, 2), torch.ones(2, 2)),
+        lambda: joint(ones(2, 2), ones(2, 2)),
         ParameterError,
         "log_prior: aggregation 'joint' weighs by p(v), which was not given",
     ),
     (
-        lambda: AGGREGATIONS["mean"](
-            torch.ones(4, 2), torch.ones(4, 2), mask=torch.ones(3, dtype=torch.bool)
-        ),
+        lambda: AGGREGATIONS["mean"](ones(4, 2), ones(4, 2), mask=ones(3, dtype=torch.bool)),
         ShapeError,
         "mask: expected a last axis of 2, got (3,)",
+    ),
+    (
+        lambda: cross_pmi(ones(2, 3), ones(2, 3), temperature=1.0, conditional="soft"),
+        UnknownNameError,
+        "unknown conditional 'soft'; did you mean 'softmax'? Known: joint, minmax, sinkhorn, "
+        "softmax, softmax_over_vision",
+    ),
+    (
+        lambda: cross_pmi(
+            ones(2, 3), ones(2, 3), temperature=1.0, visual_mask=ones(3, dtype=torch.bool)
+        ),
+        ShapeError,
+        "visual_mask: expected shape (2,), got (3,)",
+    ),
+    (
+        lambda: cross_pmi(
+            ones(2, 3), ones(2, 3), temperature=1.0, text_mask=ones(3, dtype=torch.bool)
+        ),
+        ShapeError,
+        "text_mask: expected shape (2,), got (3,)",
+    ),
+    (
+        lambda: cross_pmi(
+            ones(2, 3), ones(2, 3), temperature=1.0, conditional="joint", prior="stationary"
+        ),
+        ParameterError,
+        "prior: conditional 'joint' has its own, 'energy'; got 'stationary'",
+    ),
+    (
+        lambda: cross_pmi(
+            ones(2, 3), ones(2, 3), temperature=1.0, conditional="joint", prior=ones(2) / 2
+        ),
+        ParameterError,
+        "prior: conditional 'joint' has its own, 'energy'; got a tensor",
+    ),
+    (
+        lambda: self_pmi(ones(3), temperature=1.0),
+        ShapeError,
+        "visual: expected 2 axes or more, got shape (3,)",
+    ),
+    (
+        lambda: self_pmi(ones(2, 3), temperature=1.0, visual_mask=ones(3, dtype=torch.bool)),
+        ShapeError,
+        "visual_mask: expected shape (2,), got (3,)",
+    ),
+    (
+        lambda: self_pmi(ones(2, 3), temperature=1.0, conditional="minmax", prior="stationary"),
+        MissingInputError,
+        "prior 'stationary' needs 'log_degree', which was not given",
+    ),
+    (
+        lambda: pmi(ones(2, 3), ones(2)),
+        ShapeError,
+        "log_cond and log_marginal: expected one number of columns, got 3 and 2",
+    ),
+    (
+        lambda: log_marginal(ones(2, 3).log_softmax(-1), ones(2)),
+        DistributionError,
+        "log_prior: expected rows that log-sum-exp to 0 within 0.0001, got 1.69315",
+    ),
+    (
+        lambda: cosine_similarity(torch.zeros(1, 2), ones(1, 2)),
+        ZeroNormError,
+        f"x{ZERO_ROW}",
+    ),
+    (
+        lambda: cosine_similarity(ones(1, 2), torch.zeros(1, 2)),
+        ZeroNormError,
+        f"y{ZERO_ROW}",
+    ),
+    (
+        lambda: similarity(ones(1, 2), torch.zeros(1, 2), temperature=1.0),
+        ZeroNormError,
+        f"y{ZERO_ROW}",
+    ),
+    (
+        lambda: resolve_aggregation("least"),
+        UnknownNameError,
+        "unknown aggregation 'least'. Known: joint, kl, lse, max, mean, renyi:<alpha>",
+    ),
+    (
+        lambda: resolve_aggregation("renyi:x"),
+        ParameterError,
+        "aggregation: expected renyi:<number >= 1>, got 'renyi:x'",
     ),
 ]
 
