@@ -134,6 +134,11 @@ def check_relevance_weight(relevance_weight: float) -> float:
     return _check_number("relevance_weight", relevance_weight, low=0.0, high=1.0)
 
 
+def check_share(name: str, value: float) -> float:
+    """`value` if it lies in [0, 1]; ParameterError otherwise."""
+    return _check_number(name, value, low=0.0, high=1.0)
+
+
 def _check_number(
     name: str, value: float, *, low: float, high: float, open_low: bool = False
 ) -> float:

@@ -8,9 +8,9 @@ from .engine import Picks, relative_slack, top_picks
 
 
 def cls_attention(cls_attention: Tensor, *, budget: int) -> Picks:
-    """The tokens of largest [CLS] attention, mean over heads.
+    """The tokens of largest [CLS] attention, mean over heads: FasterVLM.
 
-    Source: Eq. (5), left; yang2025visionzip.
+    Source: Eq. (5), left; zhang2025vispruner (its first version).
 
     Parameters
     ----------

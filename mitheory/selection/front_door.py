@@ -31,6 +31,11 @@ class Options(TypedDict, total=False):
     word_aggregation: str
     relevance_source: str
     relevance_sign: float
+    contextual: int | float
+    important_ratio: float
+    importance: str
+    merge_size: int
+    patch_order: str
 
 
 def select(
@@ -76,7 +81,8 @@ def select(
     mode : "exact" keeps exactly `budget` distinct tokens, or refuses; "faithful" does what the
         method's public code does, quirks included (`Selection.departures` says which)
     cls_attention : (heads, n_v)
-    patch_attention : (heads, n_v, n_v), row attends to column
+    patch_attention : (heads, n_v, n_v), row attends to column; before a merger of
+        ``merge_size`` × ``merge_size`` patches, that many squared times n_v
     encoder_features, encoder_keys : (n_v, d_encoder), (n_v, d_key) mean over heads
     clip_visual, clip_text : (n_v, d_clip), (n_segments, d_clip)
     text_attention : (llm_heads, n_t, n_v), rows of the text queries on the image columns

@@ -6,7 +6,7 @@ dense batch. So padding cannot influence an answer, and no method needs to know 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from ..checks import check_finite, check_nonzero_rows
 from ..errors import DTypeError, EmptyInputError, ShapeError
+
+Shapes = Mapping[str, tuple[str, ...]]
 
 SHAPES: dict[str, tuple[str, ...]] = {
     "visual": ("n_v", "d"),
@@ -34,7 +36,10 @@ SHAPES: dict[str, tuple[str, ...]] = {
 """Axes of every input of one sample; axes of one name have one size."""
 
 NORMALIZED = ("visual", "text", "clip_visual", "clip_text")
-"""Inputs whose rows are divided by their norm."""
+"""Inputs whose rows are divided by their norm, and that share one precision."""
+
+DIRECTIONS = (*NORMALIZED, "encoder_features", "encoder_keys")
+"""Inputs that enter cosines, in methods that take `zero_norm`."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,16 @@ def as_batch(inputs: Mapping[str, object]) -> dict[str, Tensor]:
     }
 
 
-def sizes_of(inputs: Mapping[str, Tensor]) -> dict[str, int]:
+def sizes_of(inputs: Mapping[str, Tensor], shapes: Shapes = SHAPES) -> dict[str, int]:
     """The size of every named axis of checked inputs."""
-    named = ((("batch", *SHAPES[name]), x.shape) for name, x in inputs.items())
+    named = ((("batch", *shapes[name]), x.shape) for name, x in inputs.items())
     return {axis: size for axes, shape in named for axis, size in zip(axes, shape, strict=True)}
 
 
-def checked(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def checked(inputs: Mapping[str, Tensor], shapes: Shapes = SHAPES) -> dict[str, Tensor]:
     """The inputs with type and shape checked, half precision raised to float32.
+
+    `shapes` names their axes; where a method reads an input otherwise, other ones than usual.
 
     Raises
     ------
@@ -81,9 +88,9 @@ def checked(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     out = {}
     for name, x in inputs.items():
         _check_kind(name, x)
-        axes = ("batch", *SHAPES[name])
+        axes = ("batch", *shapes[name])
         if x.ndim != len(axes):
-            wanted = ", ".join(SHAPES[name])
+            wanted = ", ".join(shapes[name])
             raise ShapeError(
                 f"{name}: expected ({wanted}) for every sample, got {tuple(x.shape[1:])}"
             )
@@ -100,15 +107,14 @@ def checked(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def check_values(inputs: Mapping[str, Tensor], *, nonzero: bool) -> None:
-    """Finite numbers and, if `nonzero`, rows that can be normalized."""
+def check_values(inputs: Mapping[str, Tensor], *, nonzero: Collection[str] = ()) -> None:
+    """Finite numbers and, in the inputs named `nonzero`, rows that can be normalized."""
     for name, x in inputs.items():
         if x.is_floating_point():
             check_finite(name, x)
-    if nonzero:
-        for name in NORMALIZED:
-            if name in inputs:
-                check_nonzero_rows(name, inputs[name])
+    for name in nonzero:
+        if name in inputs:
+            check_nonzero_rows(name, inputs[name])
 
 
 def check_mask(name: str, mask: Tensor | None, shape: tuple[int, int]) -> Tensor | None:

@@ -7,18 +7,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .attention import attention
+from .attention import attention, unmerged_axes, unmerged_needs
 from .cdpruner import cdpruner
 from .centered_similarity import centered_similarity
 from .cls_attention import cls_attention
 from .divprune import divprune
 from .engine import Picks
-from .inputs import SHAPES
+from .inputs import SHAPES, Shapes
 from .mi_attention import mi_attention
 from .mi_pruner import mi_pruner
 from .oracle import oracle
 from .random import random
 from .similarity import similarity
+from .visionzip import visionzip
+from .vispruner import needed as vispruner_needs
+from .vispruner import vispruner
 
 CONTEXT = ("budget", "seeds", "grid", "zero_norm", "mode")
 """Arguments that the front door fills in itself."""
@@ -34,12 +37,14 @@ class Method:
     fn : batched and pure, from inputs (b, ...) to `Picks`
     source : equation or bib key
     also : inputs needed besides those without default, as a function of all options
+    axes : names of axes where they are not those of `SHAPES`, as a function of all options
     """
 
     name: str
     fn: Callable[..., Picks]
     source: str
     also: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
+    axes: Callable[[Mapping[str, Any]], Shapes] | None = None
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -50,6 +55,11 @@ class Method:
         """Inputs without which it cannot run under these options."""
         own = tuple(n for n, p in self._parameters() if n in SHAPES and p.default is p.empty)
         return own + (self.also(self.defaults | dict(options)) if self.also else ())
+
+    def shapes(self, options: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        """Axes of every input under these options."""
+        own = self.axes(self.defaults | dict(options)) if self.axes else {}
+        return {**SHAPES, **own}
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -79,8 +89,10 @@ SELECTORS: dict[str, Method] = {
         Method("random", random, "Sec. 4.1"),
         Method("similarity", similarity, "Eq. (15)"),
         Method("centered_similarity", centered_similarity, "limit of Eq. (18)"),
-        Method("attention", attention, "Eq. (5)"),
+        Method("attention", attention, "Eq. (5)", unmerged_needs, unmerged_axes),
         Method("cls_attention", cls_attention, "Eq. (5)"),
+        Method("visionzip", visionzip, "yang2025visionzip"),
+        Method("vispruner", vispruner, "zhang2025vispruner", vispruner_needs),
         Method("divprune", divprune, "alvar2025divprune"),
         Method("cdpruner", cdpruner, "zhang2025cdpruner"),
         Method("oracle", oracle, "ground truth"),

@@ -13,7 +13,7 @@ from ..checks import check_budget, lookup
 from ..distributions import ZERO_NORM
 from ..errors import DTypeError, MissingInputError, ParameterError, ShapeError
 from .engine import WHOLE, Picks
-from .inputs import SHAPES, Group, check_mask, check_values, checked, groups, sizes_of
+from .inputs import DIRECTIONS, Group, Shapes, check_mask, check_values, checked, groups, sizes_of
 from .merging import Merge
 from .record import Mode, Selection
 from .registry import SELECTORS, Method
@@ -39,15 +39,16 @@ def run(
     _check_options(method, options)
     lookup(zero_norm, {z: z for z in ZERO_NORM}, "zero_norm")
     lookup(mode, {m: m for m in MODES}, "mode")
-    used = checked(_needed(method, inputs, options))
-    sizes = sizes_of(used)
+    axes = method.shapes(options)
+    used = checked(_needed(method, inputs, options, axes), axes)
+    sizes = sizes_of(used, axes)
     size = sizes["batch"]
     masks = _masks(sizes, masks)
     seeds = _seeds(seed, size)
-    axes = dict(SHAPES)
     given: dict[str, Any] = dict(options)
     wanted, context_names = {*method.inputs, "prior"}, method.context
-    nonzero = "zero_norm" in context_names and zero_norm == "error"
+    refused = "zero_norm" in context_names and zero_norm == "error"
+    nonzero = [n for n in DIRECTIONS if refused and n in method.inputs]
     if isinstance(given.get("prior"), Tensor):  # travels with the tokens it weighs
         axes["prior"] = ("n_v",)
         used["prior"] = _prior(given.pop("prior"), used["visual"])
@@ -138,13 +139,13 @@ def _check_options(method: Method, options: Mapping[str, Any]) -> None:
 
 
 def _needed(
-    method: Method, inputs: Mapping[str, Tensor], options: Mapping[str, Any]
+    method: Method, inputs: Mapping[str, Tensor], options: Mapping[str, Any], axes: Shapes
 ) -> dict[str, Tensor]:
     """`visual`, whose mask says which tokens are real, and what the method looks at."""
     missing = [name for name in method.required(options) if name not in inputs]
     if missing:
         name = missing[0]
-        shape = ", ".join(SHAPES[name])
+        shape = ", ".join(axes[name])
         raise MissingInputError(f"{method.name} needs {name!r} ({shape}), which was not given")
     return {n: x for n, x in inputs.items() if n == "visual" or n in method.inputs}
 
@@ -152,12 +153,23 @@ def _needed(
 def _masks(
     sizes: Mapping[str, int], masks: Mapping[str, Tensor | None]
 ) -> dict[str, Tensor | None]:
-    """The masks of the axes in use, checked."""
+    """The masks of the axes in use, checked.
+
+    Raises
+    ------
+    ParameterError
+        If tokens are padded and attention is between patches that are not yet tokens.
+    """
     out: dict[str, Tensor | None] = {}
     for axis, name in (("n_v", "visual"), ("n_t", "text")):
         if axis in sizes:
             shape = (sizes["batch"], sizes[axis])
             out[axis] = check_mask(f"{name}_mask", masks.get(axis), shape)
+    if "n_p" in sizes and out.get("n_v") is not None:
+        raise ParameterError(
+            "visual_mask: expected no padding with merge_size above 1, got some; which of the "
+            "unmerged patches are padding is not known, so take such samples one by one"
+        )
     return out
 
 
