@@ -12,11 +12,12 @@ ARGS ?=
 STAMP := $(VENV)/.installed-test
 DEV_STAMP := $(VENV)/.installed-dev
 DOCS_STAMP := $(VENV)/.installed-docs
+BENCH_STAMP := $(VENV)/.installed-bench
 # Small tensors: a second thread costs more than it brings, and results stay comparable.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint docs index benchmark clean distclean
+.PHONY: help install reproduce test lint docs index bench clean distclean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -41,8 +42,8 @@ index: $(STAMP)  ## Rewrite docs/equations.md and docs/claims.md from the code
 	$(BIN)/python docs/equations.py
 	$(BIN)/python docs/claims.py
 
-benchmark: $(STAMP)  ## Time the fast selection against the literal Algorithm 1
-	$(BIN)/python -m benchmarks.selection $(ARGS)
+bench: $(BENCH_STAMP)  ## Time every selector against what one would use instead
+	$(BIN)/python -m benchmarks --out $(OUT)/benchmarks $(ARGS)
 
 clean:  ## Remove caches and built documentation
 	rm -rf build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -67,4 +68,8 @@ $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DOCS_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(BENCH_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test,bench]'
 	@touch $@

@@ -79,6 +79,7 @@ def race(
     taken: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for turn in range(max(count.values(), default=0)):
+        gc.collect()
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             if turn < count[name]:
                 taken[name].append(_measure(calls[name], inner[name], now))
@@ -87,7 +88,6 @@ def race(
 
 
 def _measure(call: Callable[[], object], repeats: int, now: Callable[[], float]) -> float:
-    gc.collect()
     gc.disable()
     try:
         start = now()
