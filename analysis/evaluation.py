@@ -12,14 +12,15 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from mitheory import select_batch
+from mitheory.budgets import Decoder, Schedule, before_decoder, geometric
 from mitheory.bundle import Sample
-from mitheory.models.base import Answer, ModelAdapter
+from mitheory.models.base import Answer, OpenAdapter, Stage, StagedAnswer
 from mitheory.selection import SELECTORS
+from mitheory.selection.inputs import SHAPES
 
 from .settings import Setting
 
 BATCH = 128
-_SHARED = ("cls_attention", "patch_attention", "encoder_features", "relevant")
 
 
 def kept_sets(
@@ -28,12 +29,7 @@ def kept_sets(
     """Kept indices, in order of choice, and selection seconds of every sample."""
     kept: list[Tensor] = [torch.empty(0)] * len(samples)
     seconds = [0.0] * len(samples)
-    groups: dict[str, list[int]] = {}
-    for i, sample in enumerate(samples):
-        key = repr(setting.options_for(sample.question_type))
-        groups.setdefault(key, []).append(i)
-    for members in groups.values():
-        options = setting.options_for(samples[members[0]].question_type)
+    for options, members in _by_options(setting, samples):
         for start in range(0, len(members), BATCH):
             part = members[start : start + BATCH]
             clock = time.perf_counter()
@@ -44,28 +40,68 @@ def kept_sets(
     return kept, seconds
 
 
+def staged_answers(
+    setting: Setting, adapter: OpenAdapter, samples: Sequence[Sample], budget: int, *, seed: int
+) -> list[StagedAnswer]:
+    """Answers when the method prunes inside the decoder, before the blocks of the setting."""
+    found: list[StagedAnswer | None] = [None] * len(samples)
+    budgets = geometric(len(samples[0].visual), budget, len(setting.layers))
+    for options, members in _by_options(setting, samples):
+        stages = [
+            Stage(layer, setting.method, count, options)
+            for layer, count in zip(setting.layers, budgets, strict=True)
+        ]
+        part = [samples[i] for i in members]
+        answers = adapter.answer_staged(part, stages, seed=_seeds(setting, part, seed))
+        for i, answer in zip(members, answers, strict=True):
+            found[i] = answer
+    return [answer for answer in found if answer is not None]
+
+
+def _by_options(
+    setting: Setting, samples: Sequence[Sample]
+) -> list[tuple[dict[str, Any], list[int]]]:
+    """Samples with the options that hold for their type of question, those of one kind together."""
+    groups: dict[str, tuple[dict[str, Any], list[int]]] = {}
+    for i, sample in enumerate(samples):
+        options = setting.options_for(sample.question_type)
+        groups.setdefault(repr(options), (options, []))[1].append(i)
+    return list(groups.values())
+
+
 def _select(
     setting: Setting, samples: list[Sample], options: dict[str, Any], budget: int, seed: int
 ) -> list[Tensor]:
     method = SELECTORS[setting.method]
-    text = pad_sequence([s.text for s in samples], batch_first=True)
-    lengths = torch.tensor([len(s.text) for s in samples])
-    extra: dict[str, Any] = {
-        name: torch.stack([getattr(s, name) for s in samples])
-        for name in _SHARED
-        if name in method.requires
-    }
+    wanted = {"visual", *method.inputs, *method.required(options)}
+    lengths = torch.tensor([s.n_t for s in samples])
+    inputs = {name: _stacked(name, samples) for name in SHAPES if name in wanted}
+    given: dict[str, Any] = {name: x for name, x in inputs.items() if x is not None}
     selections = select_batch(
         setting.method,
-        visual=torch.stack([s.visual for s in samples]),
-        text=text,
-        text_mask=torch.arange(text.shape[1]) < lengths[:, None],
+        text_mask=torch.arange(int(lengths.max())) < lengths[:, None],
         budget=budget,
-        seed=[_sample_seed(s.sample_id, seed + 1000 * setting.draw) for s in samples],
-        **extra,
+        seed=_seeds(setting, samples, seed),
+        **given,
         **options,
     )
     return [s.indices for s in selections]
+
+
+def _stacked(name: str, samples: Sequence[Sample]) -> Tensor | None:
+    """One input of all samples, words padded with zeros; None where some sample lacks it."""
+    each = [getattr(sample, name) for sample in samples]
+    if any(x is None for x in each):
+        return None
+    if "n_t" not in SHAPES[name]:
+        return torch.stack(each)
+    axis = SHAPES[name].index("n_t")
+    padded = pad_sequence([x.movedim(axis, 0) for x in each], batch_first=True)
+    return padded.movedim(1, axis + 1)
+
+
+def _seeds(setting: Setting, samples: Sequence[Sample], seed: int) -> list[int]:
+    return [_sample_seed(s.sample_id, seed + 1000 * setting.draw) for s in samples]
 
 
 def _sample_seed(sample_id: str, seed: int) -> int:
@@ -82,6 +118,8 @@ def rows(
     kept: Sequence[Tensor],
     seconds: Sequence[float],
     answers: Sequence[Answer],
+    costs: Sequence[Schedule],
+    decoder: Decoder,
 ) -> pd.DataFrame:
     """The tidy table of one cell."""
     return pd.DataFrame(
@@ -95,6 +133,11 @@ def rows(
             "correct": [a.text == s.answer for a, s in zip(answers, samples, strict=True)],
             "log_prob": [a.log_prob_truth for a in answers],
             "seconds": list(seconds),
+            "tokens_after": [c.tokens_after_pruning for c in costs],
+            "layer_average": [c.layer_average for c in costs],
+            "flop_ratio": [
+                c.flop_ratio(decoder, s.n_t) for c, s in zip(costs, samples, strict=True)
+            ],
             "kept": [k.tolist() for k in kept],
         }
     ).assign(
@@ -107,17 +150,28 @@ def rows(
 
 def cell(
     setting: Setting,
-    adapter: ModelAdapter,
+    adapter: OpenAdapter,
     samples: Sequence[Sample],
     budget: int,
     *,
     seed: int,
 ) -> pd.DataFrame:
-    """Rows of one setting at one budget; method "full" keeps everything."""
+    """Rows of one setting at one budget; method "full" keeps everything.
+
+    Inside the decoder, ``kept`` is what is left at the end, and ``seconds`` is not measured (NaN).
+    """
+    samples = samples[: setting.limit or len(samples)]
+    n_v = len(samples[0].visual)
+    if setting.layers:
+        found = staged_answers(setting, adapter, samples, budget, seed=seed)
+        costs = [Schedule(f.tokens_per_layer, n_v) for f in found]
+        kept, answers = [f.kept[-1] for f in found], [f.answer for f in found]
+        unknown = [float("nan")] * len(samples)
+        return rows(setting, samples, budget, kept, unknown, answers, costs, adapter.decoder)
     if setting.method == "full":
-        everything = [torch.arange(len(s.visual)) for s in samples]
-        return rows(
-            setting, samples, budget, everything, [0.0] * len(samples), adapter.answer(samples)
-        )
-    kept, seconds = kept_sets(setting, samples, budget, seed=seed)
-    return rows(setting, samples, budget, kept, seconds, adapter.answer(samples, kept))
+        kept, seconds = [torch.arange(n_v)] * len(samples), [0.0] * len(samples)
+    else:
+        kept, seconds = kept_sets(setting, samples, budget, seed=seed)
+    costs = [before_decoder(n_v, len(k), adapter.n_layers) for k in kept]
+    answers = adapter.answer(samples, kept)
+    return rows(setting, samples, budget, kept, seconds, answers, costs, adapter.decoder)

@@ -31,6 +31,7 @@ from .settings import BUDGETS, QUICK_BUDGETS, Setting, paper_settings
 SAMPLES, QUICK_SAMPLES = 3200, 320
 DRAWN_TYPES = ("color", "existence", "relation", "multiple_choice", "counting")
 FULL = Setting("method", "full")
+LAYOUT = 2  # of a cell's table; cells of another are not reused
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,13 @@ def run_cells(
     """Compute the cells that are missing; paths of all by (selection id, budget)."""
     bundle = out / "bundle"
     n_v = len(Bundle.open(bundle)[0].visual)
-    wanted = {(s.selection_id, b): (s, b) for s in settings for b in run.budgets}
+    wanted = {(s.selection_id, b): (s, b) for s in _largest(settings) for b in run.budgets}
     wanted[FULL.selection_id, n_v] = (FULL, n_v)
     fingerprint = hashlib.sha256((bundle / "index.json").read_bytes()).hexdigest()
-    paths = {key: out / "cells" / f"{_cell_id(run, *key, fingerprint)}.parquet" for key in wanted}
+    paths = {
+        key: out / "cells" / f"{_cell_id(run, *key, setting.limit, fingerprint)}.parquet"
+        for key, (setting, _) in wanted.items()
+    }
     missing = [key for key, path in paths.items() if not path.exists()]
     work = (delayed(_run_cell)(*wanted[key], run, bundle, paths[key], device) for key in missing)
     with quiet_restarts(), progress() as bar:
@@ -100,8 +104,18 @@ def run_cells(
     return paths
 
 
-def _cell_id(run: Run, selection_id: str, budget: int, fingerprint: str) -> str:
-    identity = [selection_id, budget, run.seed, run.model, fingerprint]
+def _largest(settings: Sequence[Setting]) -> list[Setting]:
+    """Of settings that make the same selection, the one of the most questions."""
+    found: dict[str, Setting] = {}
+    for setting in settings:
+        known = found.setdefault(setting.selection_id, setting)
+        if known.limit and (not setting.limit or setting.limit > known.limit):
+            found[setting.selection_id] = setting
+    return list(found.values())
+
+
+def _cell_id(run: Run, selection_id: str, budget: int, limit: int, fingerprint: str) -> str:
+    identity = [LAYOUT, selection_id, budget, limit, run.seed, run.model, fingerprint]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]
 
 
@@ -137,6 +151,7 @@ def collect(settings: Sequence[Setting], cells: dict[tuple[str, int], Path]) -> 
 def _described(setting: Setting, path: Path) -> pd.DataFrame:
     """A cell's rows with the columns that say which setting they belong to."""
     table = pd.read_parquet(path).drop(columns="kept")
+    table = table.head(setting.limit or len(table))
     options = {t: setting.effective(t) for t in table.question_type.unique()}
     for column in (
         "relevance_weight",
@@ -150,7 +165,11 @@ def _described(setting: Setting, path: Path) -> pd.DataFrame:
         table["aggregation"] = table["aggregation"] + "+global"
     paper_rule = bool(setting.closed_options)
     return table.assign(
-        setting=setting.name, family=setting.family, method=setting.method, paper_rule=paper_rule
+        setting=setting.name,
+        family=setting.family,
+        method=setting.method,
+        paper_rule=paper_rule,
+        layers=",".join(map(str, setting.layers)),
     )
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mitheory.models.fruitfly.questions import CLOSED_TYPES
 
 BUDGETS = (72, 36, 16, 8)  # 50, 25, 11 and 5.6% of 144: the paper's 288, 144, 64 and 32 of 576
 QUICK_BUDGETS = (36, 8)
+ALL_METHODS, QUICK_ALL_METHODS = 1200, 120  # questions of the table of all methods
 DRAWS = 3  # the paper averages three runs of Random
 
 # the paper sets λ = 0.5 on open-ended and λ = 1 on closed-form questions (Sec. 4.1)
@@ -29,13 +30,20 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """A method with its options; `closed_options` override `options` on closed-form questions."""
+    """A method with its options; `closed_options` override `options` on closed-form questions.
+
+    `layers` are the blocks of the decoder before which it prunes, each keeping the same share, so
+    that the budget is what is left at the end; none means before the decoder. A method that merges
+    tokens does that at layer 0. `limit` is the number of questions, 0 all of the run's.
+    """
 
     family: str
     method: str
     options: dict[str, Any] = field(default_factory=dict)
     closed_options: dict[str, Any] = field(default_factory=dict)
     draw: int = 0
+    layers: tuple[int, ...] = ()
+    limit: int = 0
 
     def options_for(self, question_type: str) -> dict[str, Any]:
         """The options that hold for a question of this type."""
@@ -50,7 +58,7 @@ class Setting:
     def selection_id(self) -> str:
         """Hash of what determines the kept sets; settings of two families may share it."""
         options = _DEFAULTS.get(self.method, {}) | self.options
-        identity = [self.method, options, self.closed_options, self.draw]
+        identity = [self.method, options, self.closed_options, self.draw, list(self.layers)]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -58,16 +66,18 @@ class Setting:
         """Readable identifier, unique within a family."""
         options = {**self.options, **({"draw": self.draw} if self.draw else {})}
         parts = [f"{k}={v}" for k, v in sorted(options.items())]
+        if self.layers:
+            parts.append("before:" + ",".join(map(str, self.layers)))
         if self.closed_options:
             parts.append("closed:" + ",".join(f"{k}={v}" for k, v in self.closed_options.items()))
         return "/".join([self.method, *parts])
 
 
-def _mi(family: str, **options: Any) -> Setting:
+def _mi(family: str, before: tuple[int, ...] = (), **options: Any) -> Setting:
     """MI-Pruner with the paper's λ per kind of question, one thing changed."""
     if "relevance_weight" in options:
         return Setting(family, "mi_pruner", options)
-    return Setting(family, "mi_pruner", PAPER | options, PAPER_CLOSED)
+    return Setting(family, "mi_pruner", PAPER | options, PAPER_CLOSED, layers=before)
 
 
 def methods() -> list[Setting]:
@@ -87,6 +97,19 @@ def methods() -> list[Setting]:
     ]
 
 
+def all_methods(limit: int = ALL_METHODS) -> list[Setting]:
+    """Every method on one model and the same questions: before the decoder, and inside it.
+
+    The decoder has 4 blocks where LLaVA's has 32. FastV and DART, which prune after 2 of 32, are
+    given both places that could stand for that, before block 1 and before block 2.
+    """
+    inside = [
+        *(_mi("all_methods", before=(layer,)) for layer in (1, 2)),
+        *(Setting("all_methods", "random", layers=(layer,)) for layer in (1, 2)),
+    ]
+    return [replace(s, family="all_methods", limit=limit) for s in [*methods(), *inside]]
+
+
 def ablations() -> list[Setting]:
     """Figs. 6a, 6b and Tabs. 5, 6."""
     return [
@@ -103,7 +126,7 @@ def ablations() -> list[Setting]:
 def paper_settings(*, quick: bool = False) -> list[Setting]:
     """All settings of `mitheory reproduce`; `quick` leaves out inner points of the sweeps."""
     if not quick:
-        return methods() + ablations()
+        return methods() + ablations() + all_methods()
     left_out = {
         ("aggregation", "lse"),
         ("relevance_weight", 0.25),
@@ -114,6 +137,6 @@ def paper_settings(*, quick: bool = False) -> list[Setting]:
     }
     return [
         s
-        for s in methods() + ablations()
+        for s in methods() + ablations() + all_methods(QUICK_ALL_METHODS)
         if s.draw == 0 and (s.family, s.options.get(s.family)) not in left_out
     ]

@@ -113,3 +113,27 @@ def difference(
         _images(first, means[0].index),
         rng=np.random.default_rng(seed),
     )
+
+
+def differences(
+    table: pd.DataFrame,
+    by: Sequence[str],
+    pairs: Sequence[tuple[tuple[Hashable, ...], tuple[Hashable, ...]]],
+    *,
+    value: str = "correct",
+    seed: int = SEED,
+) -> list[Interval]:
+    """`difference` of many pairs of cells, each named by its values of `by`, in one resampling.
+
+    Raises
+    ------
+    ParameterError
+        If two cells hold different questions.
+    """
+    wide = _wide(table, by, value)
+    gaps = [wide[first].to_numpy() - wide[second].to_numpy() for first, second in pairs]
+    if not gaps:
+        return []
+    clusters = _images(table, wide.index)
+    rng = np.random.default_rng(seed)
+    return list(cluster_bootstrap_table(np.stack(gaps, 1), clusters, rng=rng))

@@ -17,6 +17,24 @@ METHODS = {
     "divprune": "DivPrune",
     "attention": "Attention",
     "cls_attention": "[CLS] attention",
+    "visionzip": "VisionZip",
+    "vispruner": "VisPruner",
+    "max_min": "Farthest pairs",
+    "trimtokenator": "TrimTokenator",
+    "log_det": "Log-determinant",
+    "chow_liu": "Chow–Liu tree",
+    "mmtok": "MMTok",
+    "facility_location": "Facility location",
+    "max_coverage": "Max coverage",
+    "flmi": "FLMI",
+    "flqmi": "FLQMI",
+    "gcmi": "GCMI",
+    "com": "COM",
+    "log_det_mi": "LogDetMI",
+    "fastv": "FastV",
+    "sparsevlm": "SparseVLM",
+    "dart": "DART",
+    "autoprune": "AutoPrune",
     "random": "Random",
 }
 AGGREGATIONS = {
@@ -64,6 +82,36 @@ def series_label(key: str) -> str:
     method, _, words = key.partition(":")
     name = METHODS.get(method, method.replace("_", " ").capitalize())
     return f"{name} ({words})" if words else name
+
+
+def placed(key: str, layers: str) -> str:
+    """Key of a curve whose method prunes inside the decoder; that of the method if before it.
+
+    Examples
+    --------
+    >>> placed("fastv", "2"), placed("visionzip", "0"), placed("random", "")
+    ('fastv@2', 'visionzip', 'random')
+    """
+    return f"{key}@{layers}" if layers not in ("", "0") else key
+
+
+def placed_label(key: str) -> str:
+    """Label of a key of `placed`.
+
+    Examples
+    --------
+    >>> placed_label("fastv@2"), placed_label("sparsevlm@1,2,3"), placed_label("similarity:max")
+    ('FastV, block 2', 'SparseVLM, blocks 1–3', 'Similarity (max)')
+    """
+    method, _, layers = key.partition("@")
+    if not layers:
+        return series_label(method)
+    blocks = [int(layer) for layer in layers.split(",")]
+    if len(blocks) == 1:
+        return f"{series_label(method)}, block {layers}"
+    if blocks == list(range(blocks[0], blocks[-1] + 1)):
+        return f"{series_label(method)}, blocks {blocks[0]}–{blocks[-1]}"
+    return f"{series_label(method)}, blocks {', '.join(map(str, blocks))}"
 
 
 def series_rank(key: str) -> tuple[int, str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from . import (
     accuracy_budget,
+    accuracy_cost,
     aggregation,
+    all_methods,
     kept_patches,
     normalization,
     pope,
@@ -19,6 +21,8 @@ FIGURES: dict[str, FigureSpec] = {
     for module in (
         accuracy_budget,
         table_main,
+        all_methods,
+        accuracy_cost,
         kept_patches,
         aggregation,
         relevance_weight,

@@ -11,8 +11,8 @@ import matplotlib as mpl
 from analysis.style import COLUMN, DPI, GRAY, PAGE, new_figure, theme
 
 __all__ = [
-    "AGGREGATIONS", "COLUMN", "CONDITIONALS", "DPI", "GRAY", "METHODS", "NEGATIVES", "PAGE", "Look",
-    "budget_looks", "look", "new_figure", "theme",
+    "AGGREGATIONS", "COLUMN", "CONDITIONALS", "DPI", "GRAY", "METHODS", "NEGATIVES", "PAGE",
+    "PEERS", "Look", "budget_looks", "look", "new_figure", "theme",
 ]  # fmt: skip
 
 Line = Literal["-", "--", "-.", ":", ""]
@@ -49,6 +49,27 @@ METHODS: Mapping[str, Look] = {
     "attention": Look("#882255", "<", ":", 1.4),
     "cls_attention": Look("#999933", ">", ":", 1.4),
     "random": Look("#777777", "p", ":", 1.4),
+}
+# Of the table of all methods, which draws them group by group: told apart within a group.
+PEERS: Mapping[str, Look] = {
+    "visionzip": Look("#CC6677", "P", "--"),
+    "vispruner": Look("#332288", "D", "--"),
+    "max_min": Look("#E69F00", "v", "--"),
+    "trimtokenator": Look("#882255", "<", ":", 1.4),
+    "log_det": Look("#D55E00", "^", "--"),
+    "chow_liu": Look("#CC79A7", "D", "--"),
+    "mmtok": Look("#117733", "P", "-."),
+    "facility_location": Look("#44AA99", "X", "-."),
+    "max_coverage": Look("#999933", ">", ":", 1.4),
+    "flmi": Look("#D55E00", "^", "--"),
+    "flqmi": Look("#117733", "P", "-."),
+    "gcmi": Look("#332288", "X", "-."),
+    "com": Look("#882255", "<", ":", 1.4),
+    "log_det_mi": Look("#332288", "s", "-."),
+    "fastv": Look("#D55E00", "^", "--"),
+    "sparsevlm": Look("#117733", "P", "-."),
+    "dart": Look("#CC79A7", "D", "-."),
+    "autoprune": Look("#882255", "<", ":", 1.4),
 }
 _SPARE = ("#332288", "#661100", "#6699CC", "#AA4499")
 AGGREGATIONS: Mapping[str, Look] = {

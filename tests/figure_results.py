@@ -31,6 +31,7 @@ LOSS = {
     ("cls_attention", None): 0.66, ("divprune", None): 0.55, ("cdpruner", None): 0.3,
     ("oracle", None): 0.05, ("random", None): 0.8,
 }  # fmt: skip
+INSIDE_LOSS = {("fastv", "1"): 0.4, ("fastv", "2"): 0.2, ("sparsevlm", "1,2,3"): 0.3}
 FLOOR = {"open": 0.2, "closed": 0.5}
 AGGREGATION_LOSS = {
     "max": 0.35,
@@ -105,6 +106,7 @@ def make_table(
         "relevance_weight",
         "temperature",
         "conditional",
+        "all_methods",
     ),
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -150,8 +152,38 @@ def make_table(
         if "conditional" in families:
             for name, loss in CONDITIONAL_LOSS.items():
                 add(loss, budget, family="conditional", conditional=name)
+    if "all_methods" in families:
+        for (method, words), loss in LOSS.items():
+            for budget in budgets:
+                more = paper if method.startswith("mi_") else {}
+                add(
+                    loss,
+                    budget,
+                    family="all_methods",
+                    method=method,
+                    word_aggregation=words,
+                    **more,
+                )
+        for (method, layers), loss in INSIDE_LOSS.items():
+            for budget in budgets:
+                add(loss, budget, family="all_methods", method=method, layers=layers)
     table = pd.concat(cells, ignore_index=True)
-    return table.assign(ratio=table["budget"] / N_V)
+    return with_costs(table.assign(ratio=table["budget"] / N_V))
+
+
+def with_costs(table: pd.DataFrame) -> pd.DataFrame:
+    """What the main job writes of cost: 4 blocks, all tokens before the first that prunes; FLOPs
+    as if they were in proportion to tokens."""
+    layers = table.get("layers", pd.Series([""] * len(table), index=table.index, dtype=object))
+    layers = layers.astype(object).where(layers.notna(), "")
+    first = layers.map(lambda text: int(text.split(",")[0]) if text else 0)
+    average = (first * N_V + (4 - first) * table["budget"]) / 4
+    return table.assign(
+        layers=layers,
+        tokens_after=table["budget"],
+        layer_average=average,
+        flop_ratio=average / N_V,
+    )
 
 
 def make_kept(table: pd.DataFrame, *, budget: int = 16, seed: int = 0) -> pd.DataFrame:

@@ -10,15 +10,19 @@ from figure_results import BUDGETS, N_V, TYPES, make_results, make_table
 from mitheory.errors import MissingInputError, ParameterError
 from paper_figures import (
     accuracy_budget,
+    accuracy_cost,
     aggregation,
+    all_methods,
     kept_patches,
     labels,
     normalization,
     pope,
     relevance_weight,
+    style,
     table_main,
     temperature,
 )
+from paper_figures.intervals import difference
 from paper_figures.registry import FIGURES
 from paper_figures.results import Results, Scene
 
@@ -223,3 +227,43 @@ def test_kept_patches_without_images_is_said(results):
         kept_patches.data(Results(table=table, kept=results.kept))
     with pytest.raises(MissingInputError, match=r"kept\.parquet"):
         kept_patches.data(Results(table=table))
+
+
+def test_every_method_has_its_accuracy_cost_and_difference(results):
+    """Estimates are means; differences equal those made one by one; costs are the rows' own."""
+    table = all_methods.data(results)
+    rows = results.family("all_methods")
+    ours = rows[(rows["method"] == "mi_pruner") & (rows["layers"] == "")]
+    for _, row in table[table["key"].isin(["fastv@2", "similarity:mean"])].iterrows():
+        method, _, layers = row["key"].partition("@")
+        own = rows[(rows["series"] == method) & (rows["layers"] == layers)]
+        own = own[own["budget"] == row["budget"]]
+        assert row["estimate"] == pytest.approx(own["correct"].mean(), abs=1e-12)
+        gap = difference(own, ours[ours["budget"] == row["budget"]])
+        found = tuple(row[["difference", "difference_low", "difference_high"]])
+        assert found == pytest.approx((gap.estimate, gap.low, gap.high), abs=1e-12)
+        average = row["budget"] if not layers else (2 * N_V + 2 * row["budget"]) / 4
+        assert row["layer_average"] == average
+        assert row["tokens_after"] == row["budget"]
+    assert table[table["key"] == "mi_pruner"]["difference"].isna().all()
+    assert len(table) == (11 + 3) * len(BUDGETS) + 1
+
+
+def test_the_groups_of_the_table_hold_together(results):
+    """Groups in their order, ours first in its own; looks within a group differ."""
+    table = all_methods.data(results)
+    groups = [g for g in all_methods.ORDER if g in set(table["group"])]
+    assert list(dict.fromkeys(table["group"])) == groups
+    assert next(iter(table[table["group"] == groups[1]]["key"])) == "mi_pruner"
+    known = {**style.METHODS, **style.PEERS}
+    inside = ("fastv", "sparsevlm", "dart", "autoprune", "mi_pruner", "random")
+    for members in (*all_methods.CLASSES.values(), inside):
+        looks = [known[m] for m in members if m in known]
+        assert len({(k.color, k.marker) for k in looks}) == len(looks)
+    assert accuracy_cost.FIGURE.data is all_methods.data
+
+
+def test_the_table_needs_costs(results):
+    table = results.table.drop(columns=["series", "form", "layer_average"])
+    with pytest.raises(MissingInputError, match="layer_average"):
+        all_methods.data(Results(table=table))

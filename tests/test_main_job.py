@@ -20,13 +20,14 @@ from analysis.cli import app
 from analysis.evaluation import cell, kept_sets
 from analysis.extraction import chunks, extract
 from analysis.reproduction import Run, reproduce
-from analysis.settings import PAPER, PAPER_CLOSED, Setting, methods, paper_settings
+from analysis.settings import PAPER, PAPER_CLOSED, Setting, all_methods, methods, paper_settings
 from mitheory import provenance
 from mitheory.bundle import Bundle, Sample
 from mitheory.errors import BundleError
 from mitheory.models.fruitfly import FruitFlyAdapter, examples
 from mitheory.selection import SELECTORS
 
+UNEVEN: tuple[str, ...] = ()  # how many tokens are left depends on the sample
 FEW = [
     Setting("method", "mi_pruner", PAPER, PAPER_CLOSED),
     Setting("method", "random"),
@@ -71,9 +72,11 @@ def test_the_papers_weight_depends_on_the_kind_of_question() -> None:
     assert default.options_for("existence") == {"relevance_weight": 1.0}
 
 
-@pytest.mark.parametrize(
-    "setting", paper_settings(quick=True), ids=lambda s: f"{s.family}-{s.name}"
-)
+BEFORE = [s for s in paper_settings(quick=True) if not s.layers]
+INSIDE = [s for s in paper_settings(quick=True) if s.layers]
+
+
+@pytest.mark.parametrize("setting", BEFORE, ids=lambda s: f"{s.family}-{s.name}")
 def test_kept_sets_do_not_depend_on_batch_neighbors(
     setting: Setting, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +87,53 @@ def test_kept_sets_do_not_depend_on_batch_neighbors(
     for a, b in zip(together, alone, strict=True):
         assert a.tolist() == b.tolist()
         assert len(set(a.tolist())) == 9
+
+
+@pytest.mark.parametrize("setting", INSIDE, ids=lambda s: f"{s.family}-{s.name}")
+def test_cells_inside_the_decoder_say_what_was_kept(
+    setting: Setting, fly: FruitFlyAdapter, samples: list[Sample]
+) -> None:
+    """Nothing is dropped before the first of its blocks; the budget is left at the end, and the
+    layer average is by hand; one sample alone gives the same."""
+    table = cell(setting, fly, samples[:4], 9, seed=0)
+    alone = pd.concat([cell(setting, fly, [s], 9, seed=0) for s in samples[:4]])
+    assert table.kept.tolist() == alone.kept.tolist()
+    assert table.prediction.tolist() == alone.prediction.tolist()
+    if setting.method in UNEVEN:
+        assert (table.layer_average <= 144).all()
+        return
+    assert [len(set(k)) for k in table.kept] == [9] * 4
+    assert table.tokens_after.tolist() == [9] * 4
+    if len(setting.layers) == 1:
+        (layer,) = setting.layers
+        assert table.layer_average.tolist() == [(layer * 144 + (4 - layer) * 9) / 4] * 4
+    assert table.seconds.isna().all()
+
+
+def test_every_method_is_in_the_table_of_all() -> None:
+    """A method of the front door that the table lacks would be left out in silence."""
+    assert {s.method for s in all_methods()} == set(SELECTORS)
+    names = [s.name for s in all_methods()]
+    assert len(names) == len(set(names))
+
+
+def test_the_table_of_all_shares_cells(small_run: Path) -> None:
+    """A setting of two families is computed once, at the larger number of questions; the smaller
+    family reads the first of them, and a larger limit is another cell."""
+    few = [FEW[1], replace(FEW[1], family="all_methods", limit=10)]
+    assert reproduction._largest(few) == reproduction._largest(few[::-1]) == [FEW[1]]
+    cells = reproduction.run_cells(
+        Run(limit=24, budgets=(12,)), few, small_run, jobs=1, device="cpu"
+    )
+    table = reproduction.collect(few, cells)
+    counts = table.groupby("family").size()
+    assert (counts["method"], counts["all_methods"]) == (48, 10)
+    whole = table[(table.family == "method") & (table.method == "random")]
+    part = table[table.family == "all_methods"]
+    assert part.sample_id.tolist() == whole.sample_id.tolist()[:10]
+    assert part.prediction.tolist() == whole.prediction.tolist()[:10]
+    ids = {reproduction._cell_id(Run(), "x", 8, limit, "f") for limit in (0, 10, 20)}
+    assert len(ids) == 3
 
 
 def test_seed_and_draw_are_honored(samples: list[Sample]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..budgets import Decoder
 from ..bundle import Sample
 from ..selection import Mode
 
@@ -115,7 +116,13 @@ class ModelAdapter(Protocol):
 
 @runtime_checkable
 class OpenAdapter(ModelAdapter, Protocol):
-    """A model that can also be looked into; pruning needs none of it, some claims do."""
+    """A model that can also be looked into; pruning before its decoder needs none of it.
+
+    `n_layers` and `decoder` are the number and the sizes of the decoder's layers.
+    """
+
+    n_layers: int
+    decoder: Decoder
 
     def attention(self, samples: Sequence[Sample]) -> list[Tensor]:
         """What every word looks at among all visual tokens: (layers, heads, n_t, n_v) each."""

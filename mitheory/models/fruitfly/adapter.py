@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...budgets import Decoder
 from ...bundle import Sample
 from ...errors import MissingInputError, ParameterError, ShapeError
 from ...selection.inputs import SHAPES
 from ..base import Answer, Example, PositionIds, Stage, StagedAnswer
 from . import staged
 from .checkpoint import default_device, load, revision
-from .network import Block
+from .network import EXPANSION, Block
 from .scenes import GRID, N_PATCHES, SIDE
 from .vocabulary import MAX_WORDS, WORDS, encode
 
@@ -53,6 +54,9 @@ class FruitFlyAdapter:
         self.name = str(checkpoint)
         self.revision = revision(checkpoint)
         self.batch_size = batch_size
+        config = model.config
+        self.n_layers = config.layers
+        self.decoder = Decoder(config.width, EXPANSION * config.width, is_gated=False)
 
     @torch.no_grad()
     def encode(self, examples: Sequence[Example]) -> list[Sample]:

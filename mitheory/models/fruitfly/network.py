@@ -17,6 +17,9 @@ from torch.nn import functional as F
 from .scenes import N_PATCHES
 from .vocabulary import WORDS
 
+EXPANSION = 4
+"""Width of the decoder's feed-forward layers, in widths of its residual stream."""
+
 
 @dataclass(frozen=True)
 class FruitFlyConfig:
@@ -153,7 +156,7 @@ class Decoder(nn.Module):
         self.words = nn.Embedding(config.vocabulary, config.width)
         nn.init.normal_(self.words.weight, std=0.3)
         self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, 4) for _ in range(config.layers)
+            Block(config.width, config.heads, EXPANSION) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.vocabulary, bias=False)

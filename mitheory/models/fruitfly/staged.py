@@ -32,6 +32,12 @@ BY_TOKEN = (
 """What samples hold besides V and T that a stage may ask for."""
 
 
+OBSERVED = (
+    "text_attention", "llm_visual_states", "llm_text_states", "llm_visual_keys", "llm_text_keys",
+)  # fmt: skip
+"""What a stage may ask of the block before it."""
+
+
 @dataclass(frozen=True)
 class State:
     """A batch in front of a block.
@@ -112,13 +118,8 @@ def observed(
     attention = block.attention(before.residual, before.mask, angles)
     keys = block.keys(before.residual, angles)
     states = decoder.norm(after.residual) if final_norm else after.residual
-    return {
-        "text_attention": attention[:, :, n:, :n],
-        "llm_visual_states": states[:, :n],
-        "llm_text_states": states[:, n:],
-        "llm_visual_keys": keys[:, :, :n],
-        "llm_text_keys": keys[:, :, n:],
-    }
+    found = (attention[:, :, n:, :n], states[:, :n], states[:, n:], keys[:, :, :n], keys[:, :, n:])
+    return dict(zip(OBSERVED, found, strict=True))
 
 
 def run(
@@ -138,9 +139,7 @@ def run(
     for layer, module in enumerate(decoder.blocks):
         if layer in by_layer:
             stage, own = by_layer[layer]
-            seen: dict[str, Tensor] = (
-                {} if before is None else _seen(decoder, layer, before, state, stage.method)
-            )
+            seen = _seen(decoder, layer, before, state, stage.method)
             inputs = given(state, samples, stage.method) | seen
             state = prune(state, choose(stage, own, inputs, samples, state, seeds))
             kept.append([p[t].cpu() for p, t in zip(state.places, state.there, strict=True)])
@@ -152,8 +151,11 @@ def run(
 
 
 def _seen(
-    decoder: Decoder, layer: int, before: State, state: State, method: str
+    decoder: Decoder, layer: int, before: State | None, state: State, method: str
 ) -> dict[str, Tensor]:
+    """What the method may ask of the block before; nothing if there is none, or it does not."""
+    if before is None or not set(OBSERVED) & set(SELECTORS[method].inputs):
+        return {}
     block = cast(Block, decoder.blocks[layer - 1])
     return observed(decoder, block, before, state, final_norm=method in FINAL_NORM)
 
