@@ -11,11 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mitheory.models.fruitfly.questions import CLOSED_TYPES
+from mitheory.selection import SELECTORS
 
 BUDGETS = (72, 36, 16, 8)  # 50, 25, 11 and 5.6% of 144: the paper's 288, 144, 64 and 32 of 576
 QUICK_BUDGETS = (36, 8)
 ALL_METHODS, QUICK_ALL_METHODS = 1200, 120  # questions of the table of all methods
 DRAWS = 3  # the paper averages three runs of Random
+
+TWO_PLACES = (1, 2)
+INTERNALS = ("text_attention", "llm_visual_states", "llm_visual_keys")
 
 # the paper sets λ = 0.5 on open-ended and λ = 1 on closed-form questions (Sec. 4.1)
 PAPER = {"relevance_weight": 0.5}
@@ -97,17 +101,28 @@ def methods() -> list[Setting]:
     ]
 
 
+_MERGING = [Setting("method", "visionzip", layers=(0,))]
+
+
 def all_methods(limit: int = ALL_METHODS) -> list[Setting]:
     """Every method on one model and the same questions: before the decoder, and inside it.
 
-    The decoder has 4 blocks where LLaVA's has 32. FastV and DART, which prune after 2 of 32, are
-    given both places that could stand for that, before block 1 and before block 2.
+    The decoder has 4 blocks where LLaVA's has 32. Methods that read it, and prune after 2 of 32,
+    are given both places that could stand for that, before block 1 and before block 2; so are
+    MI-Pruner and Random, to tell what the place does from what the method does. Options are those
+    of the main table, and defaults.
     """
-    inside = [
-        *(_mi("all_methods", before=(layer,)) for layer in (1, 2)),
-        *(Setting("all_methods", "random", layers=(layer,)) for layer in (1, 2)),
-    ]
-    return [replace(s, family="all_methods", limit=limit) for s in [*methods(), *inside]]
+    known = methods()
+    settings = [*known, *_MERGING]
+    settings += [_mi("method", before=(layer,)) for layer in TWO_PLACES]
+    settings += [Setting("method", "random", layers=(layer,)) for layer in TWO_PLACES]
+    for name, method in SELECTORS.items():
+        if name in {s.method for s in settings}:
+            continue
+        inside = any(needed in INTERNALS for needed in method.requires)
+        places: tuple[tuple[int, ...], ...] = tuple((k,) for k in TWO_PLACES) if inside else ((),)
+        settings += [Setting("method", name, layers=place) for place in places]
+    return [replace(s, family="all_methods", limit=limit) for s in settings]
 
 
 def ablations() -> list[Setting]:
