@@ -95,6 +95,9 @@ def extract(
     attention: Annotated[
         bool, typer.Option(help="Store the encoder's full attention (the largest array).")
     ] = True,
+    internals: Annotated[
+        int, typer.Option(help="Store what the decoder holds before this block; 0: none.", min=0)
+    ] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a bundle of another job.")] = False,
 ) -> None:
     """Write a bundle: the visual and text embeddings of a model on a dataset.
@@ -124,6 +127,7 @@ def extract(
         limit=limit,
         dtype=dtype,
         attention=attention,
+        internals=internals,
         overwrite=overwrite,
     )
     console.print(f"{len(bundle)} samples in [bold]{out}[/]")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from mitheory.bundle import Bundle, BundleWriter
+from mitheory.bundle import Bundle, BundleWriter, Sample
 from mitheory.errors import BundleError
-from mitheory.models.base import Example, ModelAdapter
+from mitheory.models.base import Example, OpenAdapter
 from mitheory.provenance import Provenance
 
 from .progress import progress
@@ -31,7 +31,7 @@ def chunks(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
 
 
 def extract(
-    adapter: ModelAdapter,
+    adapter: OpenAdapter,
     examples: Iterable[Example],
     out: Path,
     provenance: Provenance,
@@ -39,22 +39,26 @@ def extract(
     limit: int,
     dtype: str = "float16",
     attention: bool = True,
+    internals: int = 0,
     overwrite: bool = False,
 ) -> Bundle:
     """Encode `examples` with `adapter` into a bundle at `out`, with a progress bar.
 
     A finished bundle of the same job at `out` is reused, an unfinished one is continued (and begun
     anew if it is of another job). `attention=False` leaves out the encoder's full attention, the
-    largest array. A GPU is named in the provenance; its bundle agrees with the CPU's to 1e-3 of the
-    largest entry of each array (in float32). `overwrite=True` replaces a bundle of
-    another job at `out`.
+    largest array; `internals=layer` adds what the decoder holds right before that block, states
+    behind its final norm (`OpenAdapter.internals`). A GPU is named in the provenance; its bundle
+    agrees with the CPU's to 1e-3 of the largest entry of each array (in float32).
+    `overwrite=True` replaces a bundle of another job at `out`.
 
     Raises
     ------
     BundleError
         If something else stands at `out`, or another bundle and `overwrite` is False.
+    ParameterError
+        If the decoder has no such block.
     """
-    if out.exists() and _is_same_job(Bundle.open(out), provenance, limit):
+    if out.exists() and _is_same_job(Bundle.open(out), provenance, limit, bool(internals)):
         return Bundle.open(out)
     with ExitStack() as stack:
         writer = _enter_writer(stack, out, provenance, dtype=dtype, overwrite=overwrite)
@@ -62,10 +66,20 @@ def extract(
         task = bar.add_task("extract", total=limit)
         for chunk in chunks(islice(examples, limit), 256):
             new = [example for example in chunk if not writer.has_sample(example.sample_id)]
-            for sample in adapter.encode(new):
+            samples = adapter.encode(new)
+            if internals:
+                samples = with_internals(adapter, samples, internals)
+            for sample in samples:
                 writer.add(sample if attention else replace(sample, patch_attention=None))
             bar.advance(task, len(chunk))
     return Bundle.open(out)
+
+
+def with_internals(adapter: OpenAdapter, samples: Sequence[Sample], layer: int) -> list[Sample]:
+    """The samples with what the decoder holds right before block `layer`, so that the methods that
+    read it can be tried by `select` alone. States are behind the final norm, as DART reads them."""
+    found = adapter.internals(samples, layer, final_norm=True)
+    return [replace(s, **inside) for s, inside in zip(samples, found, strict=True)]  # type: ignore[arg-type]
 
 
 def _enter_writer(
@@ -82,7 +96,11 @@ def _enter_writer(
         return stack.enter_context(writer(resume=False))
 
 
-def _is_same_job(bundle: Bundle, provenance: Provenance, limit: int) -> bool:
-    """Whether `bundle` is what `provenance` would make again (another command may have made it)."""
+def _is_same_job(bundle: Bundle, provenance: Provenance, limit: int, internals: bool) -> bool:
+    """Whether `bundle` is what `provenance` would make again (another command may have made it).
+
+    A bundle with internals is never reused: it does not say of which block they are.
+    """
     differs = set(bundle.provenance.differences(provenance))
-    return len(bundle) == limit and not differs & JOB
+    plain = not internals and bundle[0].text_attention is None
+    return plain and len(bundle) == limit and not differs & JOB

@@ -23,7 +23,7 @@ from analysis.reproduction import Run, reproduce
 from analysis.settings import PAPER, PAPER_CLOSED, Setting, all_methods, methods, paper_settings
 from mitheory import provenance
 from mitheory.bundle import Bundle, Sample
-from mitheory.errors import BundleError
+from mitheory.errors import BundleError, ParameterError
 from mitheory.models.fruitfly import FruitFlyAdapter, examples
 from mitheory.selection import SELECTORS
 
@@ -188,6 +188,32 @@ def test_extract_reuses_and_refuses(tmp_path: Path, fly: FruitFlyAdapter) -> Non
     sample, fresh = Bundle.open(out)[3], fly.encode(list(examples("test", limit=4)))[3]
     assert sample.question == fresh.question
     torch.testing.assert_close(sample.visual, fresh.visual, atol=1e-2, rtol=1e-2)  # float16
+
+
+def test_a_bundle_may_hold_what_the_decoder_does(tmp_path: Path, fly: FruitFlyAdapter) -> None:
+    """`extract --internals` stores what `internals` gives; such a bundle is not taken for another
+    job's, and methods that read the decoder can be tried on its samples by name."""
+    job = provenance.collect("x", seed=0, model="fruitfly", dtype="float32")
+    out = tmp_path / "bundle"
+
+    def run(internals: int, **options: bool) -> Bundle:
+        stream = examples("test", limit=5)
+        return extract(
+            fly, stream, out, job, limit=5, dtype="float32", internals=internals, **options
+        )
+
+    samples = list(run(2))
+    plain = fly.encode(list(examples("test", limit=5)))
+    for sample, inside in zip(samples, fly.internals(plain, 2, final_norm=True), strict=True):
+        for name, tensor in inside.items():
+            torch.testing.assert_close(getattr(sample, name), tensor, atol=1e-5, rtol=1e-5)
+    kept, _ = kept_sets(Setting("m", "attention"), samples, 9, seed=0)
+    assert [len(k) for k in kept] == [9] * 5
+    with pytest.raises(BundleError):
+        run(0)
+    assert run(0, overwrite=True)[0].text_attention is None
+    with pytest.raises(ParameterError, match="layer"):
+        run(9, overwrite=True)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
