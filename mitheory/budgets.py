@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .errors import BudgetError, ParameterError
+from .selection import sparsevlm_budgets
+from .selection.retention_curve import retention_curve
+from .selection.sparsevlm_budgets import recycled, stage_budgets
 
 
 def _check_layer(layer: int, n_layers: int) -> None:
@@ -248,6 +251,62 @@ def dart(n_v: int, budget: int, layer: int, n_layers: int, *, mode: str = "exact
     _check_whole("budget", budget, least=1)
     kept = budget if mode == "exact" else min(4 + 8 * (budget // 8), n_v)
     return staged(n_v, {layer: kept}, n_layers)
+
+
+def sparsevlm(version: str, target: int, *, n_v: int = 576, n_layers: int = 32) -> Schedule:
+    """SparseVLM with one of its tables: the outputs of layers 2, 6 and 15 are pruned.
+
+    A stage keeps at most one token less than there are; version 1.5 adds its averaged tokens. Its
+    target is `layer_average_after`; the layers work on more, `layer_average`. Version 1.0 has no
+    table: how many it keeps depends on the rank of every sample's attention.
+
+    Source: zhang2025sparsevlm.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no table of that version.
+    BudgetError
+        If its table has no such target, or there are too few tokens to prune three times.
+    ParameterError
+        If the decoder has no layer after the last stage.
+
+    Examples
+    --------
+    >>> plan = sparsevlm("1.5", 64)
+    >>> plan.layer_average_after, plan.layer_average
+    (64.8125, 82.25)
+    """
+    _check_whole("n_v", n_v, least=2)
+    budgets, here = {}, n_v
+    for layer, count in zip(sparsevlm_budgets.LAYERS, stage_budgets(version, target), strict=True):
+        kept = min(count, here - 1)
+        here = kept + (recycled(here - kept)[1] if version == "1.5" else 0)
+        budgets[layer + 1] = here
+    return staged(n_v, budgets, n_layers)
+
+
+def autoprune(n_v: int, target: float, information: float, *, n_layers: int = 32) -> Schedule:
+    """AutoPrune for a sample whose words share `information` (bits) with its image.
+
+    Every layer's output is pruned, along a curve that is the flatter the more information there is;
+    the target is `layer_average_after`. Averaged tokens that it adds are not counted.
+
+    Source: wang2025autoprune.
+
+    Raises
+    ------
+    BudgetError, ParameterError
+        As `retention_curve`.
+
+    Examples
+    --------
+    >>> steep, flat = (autoprune(576, 64, bits) for bits in (0.0, 3.0))
+    >>> steep.tokens_per_layer[:4], flat.tokens_per_layer[:4]
+    ((576, 160, 128, 127), (576, 160, 61, 61))
+    """
+    counts = retention_curve(information, target, n_v, n_layers=n_layers)
+    return Schedule((n_v, *counts[:-1]), n_v, left=counts[-1])
 
 
 def geometric(n_v: int, budget: int, stages: int) -> tuple[int, ...]:

@@ -10,15 +10,18 @@ from mitheory.budgets import (
     LLAVA_7B,
     Decoder,
     Schedule,
+    autoprune,
     before_decoder,
     budget_for_layer_average,
     dart,
     fastv,
     geometric,
     layer_flops,
+    sparsevlm,
     staged,
 )
-from mitheory.errors import BudgetError, ParameterError
+from mitheory.errors import BudgetError, ParameterError, UnknownNameError
+from mitheory.selection.retention_curve import raw_curve, retention_curve, slope
 
 TINY = Decoder(2, 3, is_gated=False)
 
@@ -98,8 +101,62 @@ def test_darts_own_count():
 
 
 @pytest.mark.parametrize(
+    ("target", "after", "processed"),
+    [(192, 192.0, 206.5), (128, 128.6, 145.4), (96, 96.9, 114.1), (64, 64.8, 82.3)],
+)
+def test_sparsevlms_targets_are_averages_of_what_comes_out(target, after, processed):
+    """What its layers work on is more, because the layer that prunes sees what it drops."""
+    plan = sparsevlm("1.5", target)
+    assert plan.layer_average_after == pytest.approx(after, abs=0.0501)
+    assert plan.layer_average == pytest.approx(processed, abs=0.0501)  # 82.25 is printed as 82.3
+
+
+def test_sparsevlm_by_hand():
+    """192: of 276 dropped, 83 come back as 9; of 309 - 200, 33 as 4; of 204 - 110, 29 as 3. Version
+    2.0 adds none. Of 40 tokens, 39 is all a stage of 66 may keep."""
+    plan = sparsevlm("1.5", 192)
+    assert plan.tokens_per_layer == (576,) * 3 + (309,) * 4 + (204,) * 9 + (113,) * 16
+    assert sparsevlm("2.0", 64).tokens_per_layer == (576,) * 3 + (66,) * 4 + (34,) * 9 + (20,) * 16
+    assert sparsevlm("2.0", 64, n_v=40).tokens_per_layer[3] == 39
+
+
+@given(
+    target=st.integers(12, 200),
+    information=st.floats(-1, 6),
+    n_layers=st.sampled_from([4, 8, 32]),
+)
+def test_autoprunes_curve_meets_its_target(target, information, n_layers):
+    """Rounding up adds less than a token to the mean; counts never grow; steeper with less
+    information."""
+    counts = retention_curve(information, target, 576, n_layers=n_layers)
+    assert counts[0] == min(int(2.5 * target), 576)
+    assert list(counts) == sorted(counts, reverse=True)
+    assert 0 <= sum(counts) / n_layers - target < 1
+    plan = autoprune(576, target, information, n_layers=n_layers)
+    assert plan.layer_average_after == sum(counts) / n_layers
+    assert plan.tokens_per_layer[0] == 576
+
+
+def test_autoprunes_curve_by_hand():
+    """Without slope every layer keeps the same: (32 · 64 - 160) / 31 = 60.9 of the 159; with
+    k = 0.4 - 0.2 the raw share of layer 15 is 0.75 / (1 + e^(0.2 · (15 - 15.1)))."""
+    assert slope(2.5) == 0
+    assert retention_curve(2.5, 64, 576)[1:] == (61,) * 31
+    assert raw_curve(1.0)[14] == pytest.approx(0.75 / (1 + 2.718281828459045 ** (0.2 * -0.1)))
+    assert raw_curve(1.0, 4)[1] == pytest.approx(0.75 / (1 + 2.718281828459045 ** (0.2 * 0.9)))
+
+
+@pytest.mark.parametrize(
     ("make", "error", "words"),
     [
+        (lambda: sparsevlm("1.5", 32), BudgetError, r"\[64, 96, 128, 192\]"),
+        (lambda: sparsevlm("1.0", 64), UnknownNameError, "1.5"),
+        (lambda: sparsevlm("2.0", 64, n_v=1), BudgetError, "at least 2"),
+        (lambda: sparsevlm("2.0", 64, n_layers=12), ParameterError, r"0\.\.11"),
+        (lambda: autoprune(576, 600, 1.0), BudgetError, "576"),
+        (lambda: autoprune(576, 64, float("nan")), ParameterError, "finite"),
+        (lambda: autoprune(576, 64, 1.0, n_layers=2), BudgetError, "layer average"),
+        (lambda: autoprune(576, 64, 1.0, n_layers=1), ParameterError, "at least 2"),
         (lambda: before_decoder(576, 0, 32), BudgetError, "at least 1"),
         (lambda: before_decoder(576, 577, 32), BudgetError, "at most the 576"),
         (lambda: before_decoder(576, 6.5, 32), BudgetError, "whole number"),

@@ -1,0 +1,73 @@
+"""SparseVLM's fixed tables: how many tokens each of its three stages keeps, and how many it adds.
+
+Versions 1.x and 2.0 know three or four targets for the 576 tokens of LLaVA-1.5 and no others; a
+target is about the average over layers of the tokens that come out of a layer.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from ..checks import lookup
+from ..errors import BudgetError
+
+LAYERS = (2, 6, 15)
+"""Layers, counted from 0, whose output is pruned."""
+
+TABLES = MappingProxyType(
+    {
+        "1.5": MappingProxyType(
+            {192: (300, 200, 110), 128: (303, 110, 36), 96: (238, 48, 26), 64: (66, 30, 17)}
+        ),
+        "2.0": MappingProxyType(
+            {192: (300, 200, 118), 128: (238, 108, 60), 96: (246, 54, 28), 64: (66, 34, 20)}
+        ),
+    }
+)
+"""Tokens kept by each stage, by version and target; version 1.5 adds recycled ones."""
+
+
+def stage_budgets(version: str, target: int) -> tuple[int, int, int]:
+    """Tokens that the three stages keep, recycled ones not counted.
+
+    Source: zhang2025sparsevlm.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no table of that version.
+    BudgetError
+        If its table has no such target; the public code fails there with a KeyError.
+
+    Examples
+    --------
+    >>> stage_budgets("1.5", 64)
+    (66, 30, 17)
+    """
+    table = lookup(version, dict(TABLES), "version of SparseVLM")
+    if target not in table:
+        raise BudgetError(f"target: expected one of {sorted(table)}, got {target!r}")
+    return table[target]
+
+
+def recycled(dropped: int) -> tuple[int, int]:
+    """Of `dropped` tokens, how many version 1.5 takes up again, and into how many groups.
+
+    ⌊0.3 D⌋ + 1 of the D dropped tokens become ⌊that / 10⌋ + 1 averaged ones.
+
+    Source: zhang2025sparsevlm.
+
+    Raises
+    ------
+    BudgetError
+        If nothing is dropped.
+
+    Examples
+    --------
+    >>> recycled(276), recycled(15)
+    ((83, 9), (5, 1))
+    """
+    if dropped < 1:
+        raise BudgetError(f"dropped: expected at least one token, got {dropped}")
+    taken = int(0.3 * dropped) + 1
+    return taken, taken // 10 + 1
