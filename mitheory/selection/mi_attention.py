@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from ..errors import ParameterError
+from ..checks import check_share
 from .attention import received_attention
 from .engine import Picks, relative_slack, top_picks
 from .mi import mi_greedy, mi_problem
@@ -57,8 +57,7 @@ def mi_attention(
     ParameterError
         If the ratio is outside [0, 1].
     """
-    if not 0 <= attention_ratio <= 1:
-        raise ParameterError(f"attention_ratio: expected within [0, 1], got {attention_ratio!r}")
+    check_share("attention_ratio", attention_ratio)
     problem = mi_problem(
         visual,
         text,

@@ -13,7 +13,7 @@ from .centered_similarity import centered_similarity
 from .cls_attention import cls_attention
 from .divprune import divprune
 from .engine import Picks
-from .inputs import SHAPES, Shapes
+from .inputs import NORMALIZED, SHAPES, Shapes
 from .mi_attention import mi_attention
 from .mi_pruner import mi_pruner
 from .oracle import oracle
@@ -65,6 +65,12 @@ class Method:
     def inputs(self) -> tuple[str, ...]:
         """Inputs that it looks at, required or not."""
         return tuple(n for n, _ in self._parameters() if n in SHAPES)
+
+    @property
+    def scale_free(self) -> tuple[str, ...]:
+        """Inputs of which the direction counts alone, not the length of a row."""
+        normalizes = "zero_norm" in self.context
+        return tuple(n for n in self.inputs if normalizes and n in NORMALIZED)
 
     @property
     def context(self) -> tuple[str, ...]:
