@@ -21,3 +21,5 @@ for name, examples in PROFILES.items():
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 torch.set_num_threads(1)
+if not torch.cuda.is_available():  # before the first import of Triton, which then needs no GPU
+    os.environ.setdefault("TRITON_INTERPRET", "1")

@@ -25,7 +25,7 @@ class SelfPMI:
 
     Every conditional offered is a function of the cosine and two numbers of its row, so that a
     column costs O(n_v d). `unit` : (..., n_v, d) unit rows; `shift`, `log_scale` : (..., n_v), the
-    row's numbers; `log_marginal` : (..., n_v), log p(v_j).
+    row's numbers; `log_marginal` : (..., n_v), log p(v_j); `cosine` : (..., n_v, n_v) if kept.
     """
 
     unit: Tensor
@@ -36,6 +36,7 @@ class SelfPMI:
     log_marginal: Tensor
     self_loop: bool
     visual_mask: Tensor | None = None
+    cosine: Tensor | None = None
 
     def column(self, j: Tensor) -> Tensor:
         """PMI(v_i; v_j) for all i: (batch, n_v), with one j per sample, (batch,) int64."""
@@ -98,6 +99,7 @@ def self_pmi(
     self_marginal: str = "uniform",
     visual_mask: Tensor | None = None,
     zero_norm: str = "error",
+    keep_cosine: bool = False,
 ) -> SelfPMI:
     r"""PMI of visual tokens with each other, by columns: ``cos_ij / τ - lse_i - log p(v_j)``.
 
@@ -120,6 +122,8 @@ def self_pmi(
         same conditional. They agree only if the prior is stationary under it.
     visual_mask : (..., n_v) bool, optional
     zero_norm : {"error", "uninformative"}
+    keep_cosine : bool
+        Whether to keep the cosines, (..., n_v, n_v), of which the row sums are made.
 
     Returns
     -------
@@ -154,11 +158,13 @@ def self_pmi(
     check_mask("visual_mask", visual_mask, visual.shape[:-1])
     check_temperature(temperature)
     unit = unit_rows("visual", visual, zero_norm=zero_norm, mask=visual_mask)
-    blocks = [slice(i, i + BLOCK) for i in range(0, unit.shape[-2], BLOCK)]
+    cosine = unit @ unit.transpose(-1, -2) if keep_cosine else None
+    block = unit.shape[-2] if keep_cosine else BLOCK
+    blocks = [slice(i, i + block) for i in range(0, unit.shape[-2], block)]
     shift, log_scale = (torch.empty_like(unit[..., 0]) for _ in range(2))
     for rows in blocks:  # written in place: small results kept between blocks fragment the heap
         shift[..., rows], log_scale[..., rows] = _row_numbers(
-            unit, rows, temperature, conditional, self_loop, visual_mask
+            unit, rows, temperature, conditional, self_loop, visual_mask, cosine
         )
     context = PriorContext(
         n_v=unit.shape[-2],
@@ -170,7 +176,7 @@ def self_pmi(
     )
     log_prior = resolve_prior(prior, context).expand(unit.shape[:-1])
     record = SelfPMI(
-        unit, temperature, conditional, shift, log_scale, log_prior, self_loop, visual_mask
+        unit, temperature, conditional, shift, log_scale, log_prior, self_loop, visual_mask, cosine
     )
     if self_marginal == "uniform":
         return record
@@ -188,16 +194,17 @@ def _row_numbers(
     conditional: str,
     self_loop: bool,
     visual_mask: Tensor | None,
+    kept: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Shift and log scale of a block of rows."""
     part, columns = unit[..., rows, :], unit.transpose(-1, -2)
     if conditional == "softmax":
-        logits = (part / temperature) @ columns  # (..., rows, n_v)
+        logits = (part / temperature) @ columns if kept is None else kept[..., rows, :] / temperature
         if visual_mask is not None or not self_loop:
             logits = logits.masked_fill(_absent(logits, rows, self_loop, visual_mask), -math.inf)
         log_scale = logits.logsumexp(-1)
         return torch.zeros_like(log_scale), log_scale
-    cosine = part @ columns
+    cosine = part @ columns if kept is None else kept[..., rows, :]
     absent = _absent(cosine, rows, self_loop, visual_mask)
     low = cosine.masked_fill(absent, math.inf).amin(-1)
     total = _above(cosine, low.unsqueeze(-1)).masked_fill(absent, 0.0).sum(-1)

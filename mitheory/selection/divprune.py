@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..distributions import unit_rows
 from .engine import CosineRows, Picks, at, first_best, mark, rounding_slack
+from .fused import available, fused_distances
 
 
 def divprune(visual: Tensor, *, budget: int, zero_norm: str = "error") -> Picks:
@@ -30,6 +31,8 @@ def divprune(visual: Tensor, *, budget: int, zero_norm: str = "error") -> Picks:
     slack = rounding_slack(visual)
     open_ = torch.ones(b, n, dtype=torch.bool, device=visual.device)
     nearest = 1 - nearest_cosine(rows, b, n)  # distance to the nearest of all others, at first
+    if available(visual):
+        return fused_distances(rows.unit, nearest, budget, slack=slack, cosine=rows.whole)
     distance = nearest
     chosen, gains = [], []
     for t in range(budget):

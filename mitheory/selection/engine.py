@@ -17,6 +17,7 @@ from torch import Tensor
 ROUNDING_UNITS = 8
 BLOCK = 512  # rows of the Gram matrix at a time
 WHOLE = 1024  # tokens up to which the whole matrix is kept
+WHOLE_GPU = 8192  # likewise on a GPU: as many scores as one program of the fused loop holds
 
 
 @dataclass(frozen=True)
@@ -104,24 +105,26 @@ def top_picks(
 class CosineRows:
     """Rows of the Gram matrix of unit vectors ``(b, n, d)``, on demand.
 
-    Small matrices (n ≤ 1024) are kept; of large ones nothing but the rows asked for is ever built.
+    Small matrices (n ≤ 1024, or 8192 on a GPU) are kept; of large ones nothing but the rows asked
+    for is ever built.
     """
 
     def __init__(self, unit: Tensor) -> None:
         self.unit = unit
-        self._gram = unit @ unit.mT if unit.shape[1] <= WHOLE else None
+        largest = WHOLE_GPU if unit.is_cuda else WHOLE
+        self.whole = unit @ unit.mT if unit.shape[1] <= largest else None
 
     def row(self, j: Tensor) -> Tensor:
         """Cosine (b, n) of every token with token j (b,) of its sample."""
         samples = torch.arange(len(j), device=j.device)
-        if self._gram is not None:
-            return self._gram[samples, j]
+        if self.whole is not None:
+            return self.whole[samples, j]
         return (self.unit @ self.unit[samples, j, :, None])[..., 0]
 
     def blocks(self) -> Iterator[tuple[int, Tensor]]:
         """First row and content (b, rows, n) of consecutive blocks of at most 512 rows."""
-        if self._gram is not None:
-            yield 0, self._gram
+        if self.whole is not None:
+            yield 0, self.whole
             return
         for start in range(0, self.unit.shape[1], BLOCK):
             yield start, self.unit[:, start : start + BLOCK] @ self.unit.mT

@@ -13,7 +13,8 @@ from ..checks import check_relevance_weight, check_temperature, lookup
 from ..errors import ParameterError
 from ..pmi import SELF_CONDITIONALS, SelfPMI, cross_pmi, self_pmi
 from ..scores import REDUNDANCIES
-from .engine import WHOLE, Picks, at, first_best, mark, rounding_slack, top_picks
+from .engine import WHOLE, WHOLE_GPU, Picks, at, first_best, mark, rounding_slack, top_picks
+from .fused import available, fused_mi
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def mi_problem(
             self_loop=self_loop,
             self_marginal=self_marginal,
             zero_norm=zero_norm,
+            keep_cosine=available(visual) and visual.shape[1] <= WHOLE_GPU,
         )
 
     stationary = isinstance(prior, str) and prior == "stationary"
@@ -114,6 +116,8 @@ def mi_greedy(problem: Problem, budget: int, first: Tensor | None = None) -> Pic
     if problem.redundancy is None:
         picks = top_picks(problem.relevance, budget - done, slack=problem.slack, open_=open_)
         return _lead(first, picks) if done else picks
+    if available(problem.relevance):
+        return fused_mi(problem, budget, first)
     penalty, join = _penalties(problem), _JOINS[problem.redundancy_aggregation]
     lam = problem.relevance_weight
     benefit = lam * problem.relevance if lam else torch.zeros_like(problem.relevance)

@@ -20,6 +20,7 @@ from .registry import SELECTORS, Method
 
 MODES = ("exact", "faithful")
 CHUNK = 2**21  # pairs of tokens at a time, about what a cache holds
+CHUNK_GPU = 2**27  # likewise on a GPU: half a GiB a matrix, and every launch serves many samples
 
 
 def run(
@@ -80,7 +81,8 @@ def _chunk(group: Group) -> int:
     matrices with one vector each are slower than those of one matrix."""
     if group.n_v > WHOLE and group.members.is_cpu:
         return 1
-    return max(1, CHUNK // group.n_v**2)
+    pairs = CHUNK_GPU if group.members.is_cuda else CHUNK
+    return max(1, pairs // group.n_v**2)
 
 
 def _records(

@@ -10,9 +10,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from ..engine import Picks
+from ..engine import WHOLE_GPU, Picks
 
-LARGEST = 8192  # tokens whose scores the registers of one program hold
 _TILE = 64  # tokens, and coordinates, at a time where rows are computed on the way
 _MIN_CAPABILITY = (7, 0)  # what Triton compiles for
 
@@ -79,7 +78,7 @@ def _capability(index: int) -> tuple[int, int]:
 def fused_greedy(loop: Loop, budget: int, first: Tensor | None = None) -> Picks:
     """`budget` picks of every sample, the highest score first, ties to the lowest index.
 
-    Up to `LARGEST` tokens: one matrix product for the cosines and one launch for all picks of all
+    Up to `WHOLE_GPU` tokens: one matrix product for the cosines and one launch for all picks of all
     samples. Above: one launch a pick, without the matrix.
 
     Source: Algorithm 1, lines 11-19; alvar2025divprune.
@@ -99,16 +98,15 @@ def fused_greedy(loop: Loop, budget: int, first: Tensor | None = None) -> Picks:
     b, n = loop.benefit.shape
     done = 0 if first is None else first.shape[1]
     chosen = torch.empty(b, budget, dtype=torch.int64, device=loop.unit.device)
-    gains = loop.benefit.new_empty(b, budget)
     if first is not None:
         chosen[:, :done] = first
-        gains[:, :done] = torch.nan
+    gains = torch.full_like(loop.benefit, torch.nan)
     with _on(loop.unit.device):
-        if n <= LARGEST:
+        if n <= WHOLE_GPU:
             _launch_resident(loop, chosen, gains, done)
         else:
             _launch_streamed(loop, chosen, gains, done)
-    return Picks(chosen, gains, sum(n - t for t in range(done, budget)))
+    return Picks(chosen, gains.gather(1, chosen), sum(n - t for t in range(done, budget)))
 
 
 def _on(device: torch.device) -> AbstractContextManager[object]:
@@ -142,6 +140,7 @@ def _launch_resident(loop: Loop, chosen: Tensor, gains: Tensor, done: int) -> No
         TOTAL=loop.total,
         BLOCK=block,
         num_warps=min(32, max(4, block // 256)),
+        enable_fp_fusion=False,  # rounded as PyTorch rounds
     )
 
 
@@ -185,6 +184,7 @@ def _launch_streamed(loop: Loop, chosen: Tensor, gains: Tensor, done: int) -> No
             BLOCK=_TILE,
             BLOCK_D=_TILE,
             BLOCKS=_power_of_two(blocks),
+            enable_fp_fusion=False,
         )
 
 

@@ -103,7 +103,7 @@ def resident(
     benefit : (b, n); from then on the score is benefit less the joined penalties
     shift, log_scale, log_marginal : (b, n), see `penalty`
     chosen : (b, k) int64, whose first `done` are given and whose rest is written
-    gains : (b, k), written from `done` on
+    gains : (b, n), where the score of a pick is written: all others are left as they are
     slack : scores closer to the best are ties, and the lowest index of them is chosen
     """
     sample = tl.program_id(0).to(tl.int64)
@@ -129,7 +129,7 @@ def resident(
             tied = (score >= best - slack) & open_
             j = tl.min(tl.where(tied, i, n), 0)
             tl.store(chosen_ptr + sample * k + t, j.to(tl.int64))
-            tl.store(gains_ptr + sample * k + t + 0 * i, score, mask=i == j)
+            tl.store(gains_ptr + at, score, mask=i == j)
         open_ = open_ & (i != j)
         chosen = sample * n + tl.minimum(j, n - 1)  # n, where all scores are NaN, is refused later
         cosine = tl.load(cosine_ptr + chosen * n + i, mask=real, other=0.0)
@@ -205,7 +205,7 @@ def streamed(
         j = tl.min(tl.where(score >= top - slack, i, n), 0)
         if block == 0:
             tl.store(chosen_ptr + sample * k + t, j.to(tl.int64))
-            tl.store(gains_ptr + sample * k + t + 0 * i, score, mask=i == j)
+            tl.store(gains_ptr + sample * n + i, score, mask=i == j)
     i = block * BLOCK + tl.arange(0, BLOCK)
     real = i < n
     chosen = sample * n + tl.minimum(j, n - 1)  # n, where all scores are NaN, is refused later

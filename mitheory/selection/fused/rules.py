@@ -2,61 +2,60 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from ...distributions import ROUNDING_UNITS
-from ...pmi import SelfPMI
+from ...errors import ParameterError
 from ..engine import Picks
 from .greedy import Loop, fused_greedy
 
+if TYPE_CHECKING:  # which calls this
+    from ..mi import Problem
 
-def fused_mi(
-    redundancy: SelfPMI,
-    relevance: Tensor,
-    budget: int,
-    *,
-    relevance_weight: float,
-    redundancy_aggregation: str,
-    empty_redundancy: float,
-    slack: float,
-    first: Tensor | None = None,
-) -> Picks:
-    """MI-Pruner's loop at λ < 1: λ times relevance less 1 − λ times redundancy.
+
+def fused_mi(problem: Problem, budget: int, first: Tensor | None = None) -> Picks:
+    """What `mi_greedy` does at λ < 1: λ times relevance less 1 − λ times redundancy.
 
     Source: Eqs. (20)-(24); Algorithm 1, lines 11-19.
 
     Parameters
     ----------
-    redundancy : PMI of the tokens with each other, by the numbers of its rows
-    relevance : (b, n_v)
+    problem : relevance, and PMI of the tokens with each other by the numbers of its rows
     budget : with the tokens of `first`
-    relevance_weight : λ
-    redundancy_aggregation : "max" or "global"
-    empty_redundancy : S^self before the first choice
-    slack : scores closer than this are ties
     first : (b, k_1), chosen already; their gains are NaN
+
+    Raises
+    ------
+    ParameterError
+        At λ = 1, where nothing is redundant: that is one sort.
     """
-    weight = 1 - relevance_weight
-    benefit = relevance_weight * relevance if relevance_weight else torch.zeros_like(relevance)
-    total = redundancy_aggregation == "global"
+    redundancy, relevance = problem.redundancy, problem.relevance
+    if redundancy is None:
+        raise ParameterError("relevance_weight: expected less than 1, or there is no loop to fuse")
+    lam = problem.relevance_weight
+    benefit = lam * relevance if lam else torch.zeros_like(relevance)
+    total = problem.redundancy_aggregation == "global"
     loop = Loop(
         unit=redundancy.unit,
         start=benefit,
         benefit=benefit,
-        slack=slack,
+        slack=problem.slack,
         charge=redundancy.conditional + ("_weighted" if total else ""),
         total=total,
         shift=redundancy.shift,
         log_scale=redundancy.log_scale,
         log_marginal=redundancy.log_marginal,
         temperature=redundancy.temperature,
-        weight=weight,
+        weight=1 - lam,
         rounding=ROUNDING_UNITS * torch.finfo(relevance.dtype).eps,
+        cosine=redundancy.cosine,
     )
     picks = fused_greedy(loop, budget, first)
-    if empty_redundancy and (first is None or not first.shape[1]):
-        picks.gains[:, 0] -= weight * empty_redundancy
+    if first is None or not first.shape[1]:
+        picks.gains[:, 0] -= (1 - lam) * problem.empty_redundancy
     return picks
 
 
@@ -70,7 +69,7 @@ def fused_distances(
 ) -> Picks:
     """The token farthest from those chosen, again and again; cosine distance.
 
-    Source: alvar2025divprune; ravi1994.
+    Source: alvar2025divprune.
 
     Parameters
     ----------
