@@ -199,7 +199,9 @@ def _row_numbers(
     """Shift and log scale of a block of rows."""
     part, columns = unit[..., rows, :], unit.transpose(-1, -2)
     if conditional == "softmax":
-        logits = (part / temperature) @ columns if kept is None else kept[..., rows, :] / temperature
+        logits = (
+            (part / temperature) @ columns if kept is None else kept[..., rows, :] / temperature
+        )
         if visual_mask is not None or not self_loop:
             logits = logits.masked_fill(_absent(logits, rows, self_loop, visual_mask), -math.inf)
         log_scale = logits.logsumexp(-1)

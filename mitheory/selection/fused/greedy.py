@@ -53,7 +53,7 @@ class Loop:
 
 
 def available(x: Tensor) -> bool:
-    """Whether the loop over `x` can be fused: float32 on a GPU that Triton compiles for.
+    """Whether the loop over `x` can be fused: float32 on a CUDA GPU that Triton compiles for.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def available(x: Tensor) -> bool:
     """
     if not x.is_cuda or x.dtype != torch.float32 or not _has_triton():
         return False
-    return torch.version.hip is not None or _capability(x.device.index) >= _MIN_CAPABILITY
+    return torch.version.hip is None and _capability(x.device.index) >= _MIN_CAPABILITY
 
 
 @cache

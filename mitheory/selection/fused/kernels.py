@@ -37,7 +37,7 @@ def penalty(
     weight,
     rounding,
     CHARGE: tl.constexpr,
-):  # type: ignore[no-untyped-def]
+):
     """What selecting j costs i, from their cosine.
 
     Source: Eqs. (16), (18), (20), (21); alvar2025divprune.
@@ -91,7 +91,7 @@ def resident(
     CHARGE: tl.constexpr,
     TOTAL: tl.constexpr,
     BLOCK: tl.constexpr,
-):  # type: ignore[no-untyped-def]
+):
     """All k picks of sample `program_id(0)`.
 
     Source: Algorithm 1, lines 11-19.
@@ -167,7 +167,7 @@ def streamed(
     BLOCK: tl.constexpr,
     BLOCK_D: tl.constexpr,
     BLOCKS: tl.constexpr,
-):  # type: ignore[no-untyped-def]
+):
     """Pick t of sample `program_id(1)`, and the next scores of block `program_id(0)` of its tokens.
 
     Every program finds the pick by itself, from what the launch before wrote: the best score of
@@ -199,9 +199,7 @@ def streamed(
         top = tl.max(tl.where(bests == bests, bests, float("-inf")), 0)
         lowest = tl.min(tl.where(bests >= top - slack, c, blocks), 0)
         i = lowest * BLOCK + tl.arange(0, BLOCK)
-        score = tl.load(
-            scores_ptr + (now * batch + sample) * n + i, mask=i < n, other=float("nan")
-        )
+        score = tl.load(scores_ptr + (now * batch + sample) * n + i, mask=i < n, other=float("nan"))
         j = tl.min(tl.where(score >= top - slack, i, n), 0)
         if block == 0:
             tl.store(chosen_ptr + sample * k + t, j.to(tl.int64))

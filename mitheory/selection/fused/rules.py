@@ -54,7 +54,7 @@ def fused_mi(problem: Problem, budget: int, first: Tensor | None = None) -> Pick
         cosine=redundancy.cosine,
     )
     picks = fused_greedy(loop, budget, first)
-    if first is None or not first.shape[1]:
+    if problem.empty_redundancy and (first is None or not first.shape[1]):
         picks.gains[:, 0] -= (1 - lam) * problem.empty_redundancy
     return picks
 
