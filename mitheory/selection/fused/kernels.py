@@ -94,7 +94,7 @@ def resident(
 ):
     """All k picks of sample `program_id(0)`.
 
-    Source: Algorithm 1, lines 11-19.
+    Source: Eqs. (20)-(24); Algorithm 1, lines 11-19.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def streamed(
     each block, then the lowest block with a tie, then the lowest token in it. Scores and best
     scores are kept twice, so that no program overwrites what another still reads.
 
-    Source: Algorithm 1, lines 11-19.
+    Source: Eqs. (20)-(24); Algorithm 1, lines 11-19.
 
     Parameters
     ----------
