@@ -110,6 +110,22 @@ def example(name: str, seed: int, n: int = 4) -> SetFunction:
         return setfunctions.FacilityLocation(uniform(seed, 5, n))
     if name == "coverage":
         return setfunctions.Coverage(uniform(seed, 5, n), uniform(seed + 1, 5))
+    if name == "log_mass":
+        return setfunctions.LogMass(uniform(seed, 5, n), uniform(seed + 1, 5), floor=0.1)
+    if name == "flmi":
+        return setfunctions.FLMI(uniform(seed, 5, n), uniform(seed + 1, 5, 3), eta=0.7)
+    if name == "flqmi":
+        return setfunctions.FLQMI(uniform(seed, 3, n), eta=0.4)
+    if name == "gcmi":
+        return setfunctions.GCMI(uniform(seed, 3, n), weight=0.3)
+    if name == "com":
+        concave = "log1p" if seed % 2 else "sqrt"
+        return setfunctions.COM(uniform(seed, 3, n), eta=0.4, concave=concave)
+    if name == "log_det_mi":
+        joint = correlation(seed, n + 2)
+        return setfunctions.LogDetMI(
+            joint[:n, :n], joint[:n, n:], joint[n:, n:], eta=0.5 + 0.5 * (seed % 2)
+        )
     raise AssertionError(f"no example of {name}: write one")
 
 

@@ -75,6 +75,7 @@ def record(
     gains: list[float],
     guarantee: str | None,
     evaluations: int,
+    info: dict[str, Any] | None = None,
 ) -> Selection:
     """The `Selection` of a search."""
     return Selection(
@@ -85,4 +86,5 @@ def record(
         n_v=objective.n,
         guarantee=guarantee,
         evaluations=evaluations,
+        info=info or {},
     )
