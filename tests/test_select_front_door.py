@@ -46,6 +46,11 @@ TIES_BY_PLACE = {
     "vispruner": "which copies survive depends on their places in the residual",
 }
 """Methods that do not keep the first of several equal tokens."""
+TYING = {
+    "facility_location": "two tokens that nobody else serves gain the same from either",
+    "flmi": "as facility_location; and once every token is served to its cap, nothing gains",
+}
+"""Methods whose own definition makes exact ties of distinct tokens."""
 
 
 def along(axis):
@@ -157,8 +162,14 @@ def test_permuting_the_tokens_permutes_the_choice(method, seed):
         assume(float(nearest[1] - nearest[0]) > 1e-9)  # mutual nearest neighbors tie by definition
     turned = taken(case, TOKEN_AXES, order)
     options = {"relevance_weight": 0.6} if method.startswith("mi_") else {}
-    found = select(method, **turned, budget=7, **options).indices
-    assert order[found].tolist() == select(method, **case, budget=7, **options).indices.tolist()
+    found = select(method, **turned, budget=7, **options)
+    expected = select(method, **case, budget=7, **options)
+    same = order[found.indices] == expected.indices
+    if method in TYING:  # up to a first tie, at which the gains agree all the same
+        until = int(same.long().cumprod(0).sum()) + 1
+        torch.testing.assert_close(found.gains[:until], expected.gains[:until])
+    else:
+        assert bool(same.all())
 
 
 @pytest.mark.parametrize("method", TEXTUAL)
@@ -189,7 +200,7 @@ def test_float32_chooses_as_float64_nearly_always():
     """Of 400 choices of six, fewer than one in a hundred meets such a tie."""
     case = inputs(0, b=400, dtype=torch.float32)
     wide = {n: x.double() if x.is_floating_point() else x for n, x in case.items()}
-    for method in SELECTORS:
+    for method in set(SELECTORS) - set(TYING):
         pairs = zip(*(kept(select_batch(method, **c, budget=6)) for c in (case, wide)), strict=True)
         assert sum(a != b for a, b in pairs) < 4
 

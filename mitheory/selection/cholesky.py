@@ -2,36 +2,134 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .engine import CosineRows, Picks, at, first_best, mark, rounding_slack
+from .projection import Array, GramRows, ProjectedRows
 
 
-def log_det_greedy(rows: CosineRows, quality: Tensor, budget: int) -> Picks:
-    """Greedy MAP by the incremental Cholesky factor, O(n k²) for each sample.
+def log_det_greedy(rows: CosineRows, quality: Tensor, budget: int, *, ridge: float = 0.0) -> Picks:
+    """Greedy MAP of log det of q_i (cos_ij + ε δ_ij) q_j, O(n d) or O(n k) for each choice.
 
-    The factor is that of the cosines alone: det K_S = ∏ r_i² · det L_S, and small relevance then
-    costs no precision. A residual within its rounding error is zero: the rank is used up.
+    The factor is that of the cosines alone: det K_S = ∏ q_i² · det L_S, and small quality then
+    costs no precision. A residual within its rounding error is zero: the rank is used up, and what
+    is left follows by quality.
 
     Source: chen2018, Algorithm 1.
+
+    Parameters
+    ----------
+    rows : unit vectors (b, n, d), or zero ones, which explain nothing
+    quality : (b, n) nonnegative
+    budget : number of tokens
+    ridge : ε ≥ 0
+
+    Returns
+    -------
+    Picks
+        Gains are the growth of log det, −∞ past the rank.
     """
-    b, n = quality.shape
-    unit = rounding_slack(quality)
-    open_ = torch.ones(b, n, dtype=torch.bool, device=quality.device)
-    residual = (rows.unit.square().sum(-1) > 0).to(quality.dtype)  # zero rows explain nothing
+    return quality_diversity(rows, quality.log(), budget, ridge=ridge)
+
+
+def quality_diversity(
+    rows: CosineRows, log_quality: Tensor, budget: int, *, ridge: float = 0.0
+) -> Picks:
+    """`log_det_greedy` with the logarithm of the quality, which may have any range.
+
+    On a CPU sample by sample in NumPy, elsewhere all samples at once.
+
+    Source: chen2018, Algorithm 1.
+
+    Parameters
+    ----------
+    rows, budget, ridge : as in `log_det_greedy`
+    log_quality : (b, n), −∞ allowed
+    """
+    if not log_quality.is_cpu:
+        return _batched(rows, log_quality, budget, ridge)
+    found = [
+        _single(rows, sample, log_quality[sample].numpy(), budget, ridge)
+        for sample in range(len(log_quality))
+    ]
+    chosen, gains = zip(*found, strict=True)
+    n = log_quality.shape[1]
+    return Picks(
+        torch.tensor(chosen),
+        torch.tensor(gains, dtype=log_quality.dtype),
+        sum(n - t for t in range(budget)),
+    )
+
+
+def _single(
+    rows: CosineRows, sample: int, log_quality: Array, budget: int, ridge: float
+) -> tuple[list[int], list[float]]:
+    """One sample by NumPy views."""
+    vectors = rows.unit[sample]
+    unit = vectors.numpy()
+    slack = rounding_slack(vectors)
+    factor: GramRows | ProjectedRows
+    gram = rows.gram_of(sample)
+    factor = ProjectedRows(unit, budget, ridge) if gram is None else GramRows(gram.numpy(), budget)
+    double = 2 * log_quality
+    quality = np.exp(log_quality - log_quality.max()) if log_quality.max() > -np.inf else double * 0
+    residual = (np.einsum("nd,nd->n", unit, unit) > 0).astype(unit.dtype) + unit.dtype.type(ridge)
+    error = np.full_like(residual, slack)
+    open_ = np.ones(len(unit), dtype=bool)
+    closed = np.zeros_like(residual)  # −inf for chosen ones
+    chosen: list[int] = []
+    gains: list[float] = []
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for _ in range(budget):
+            score = np.log(residual)
+            score += double
+            score += closed
+            best = int(score.argmax())
+            exhausted = not score[best] > -np.inf
+            if exhausted:
+                left = np.where(open_, quality, -1.0)
+                j = int(np.flatnonzero(left >= left.max() - slack)[0])
+            else:
+                j = int(np.flatnonzero(score >= score[best] - slack / residual[best])[0])
+            chosen.append(j)
+            gains.append(float(score[j]))
+            open_[j], closed[j] = False, -np.inf
+            if exhausted:
+                continue
+            scale = 1 / np.sqrt(max(residual[j], slack))
+            row = factor.row(j, scale, score)
+            # a small pivot magnifies the error it carries into every residual that it lowers
+            square = row * row
+            error += slack
+            error += np.abs(row) * (slack * scale)
+            error += square * (scale * scale * error[j])
+            residual -= square
+            residual[residual <= error] = 0
+    return chosen, gains
+
+
+def _batched(rows: CosineRows, log_quality: Tensor, budget: int, ridge: float) -> Picks:
+    """All samples at once."""
+    b, n = log_quality.shape
+    unit = rounding_slack(log_quality)
+    top = log_quality.amax(-1, keepdim=True)
+    quality = torch.where(top > -torch.inf, log_quality - top, 0.0).exp()
+    open_ = torch.ones(b, n, dtype=torch.bool, device=log_quality.device)
+    residual = (rows.unit.square().sum(-1) > 0).to(quality.dtype) + ridge
     error = torch.full_like(residual, unit)  # bound on its rounding error
     factor = quality.new_zeros(b, budget, n)
     chosen, gains = [], []
     for t in range(budget):
-        growth = quality.square() * residual
-        best, raw = growth.masked_fill(~open_, -1.0).max(-1)
-        exhausted = best <= 0
-        close = unit * at(quality, raw).square()  # rounding of the residual, times r²
+        growth = 2 * log_quality + residual.log()
+        best, raw = growth.masked_fill(~open_, -torch.inf).max(-1)
+        exhausted = best == -torch.inf
+        close = unit / at(residual, raw)
         score = torch.where(exhausted[:, None], quality, growth)
         j = first_best(score, open_, torch.where(exhausted, unit, close)[:, None])
         chosen.append(j)
-        gains.append(at(growth, j).log())
+        gains.append(at(growth, j))
         mark(open_, j)
         row = rows.row(j)
         if t:

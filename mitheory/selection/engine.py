@@ -33,6 +33,7 @@ class Picks:
     departures : as in `Selection`, for every sample alike or one tuple each
     into, merge_rule : (b, n_v) as in `Merge`
     info : one JSON-able dict each
+    spent : the evaluations of each sample, where they differ
     """
 
     indices: Tensor
@@ -44,6 +45,7 @@ class Picks:
     into: Tensor | None = None
     merge_rule: str = "mean"
     info: list[dict[str, Any]] | None = None
+    spent: tuple[int, ...] | None = None
 
 
 def rounding_slack(x: Tensor, *, scale: float = 1.0) -> float:
@@ -120,6 +122,10 @@ class CosineRows:
         if self.whole is not None:
             return self.whole[samples, j]
         return (self.unit @ self.unit[samples, j, :, None])[..., 0]
+
+    def gram_of(self, sample: int) -> Tensor | None:
+        """The kept matrix (n, n) of one sample, if it is kept."""
+        return None if self._gram is None else self._gram[sample]
 
     def blocks(self) -> Iterator[tuple[int, Tensor]]:
         """First row and content (b, rows, n) of consecutive blocks of at most 512 rows."""

@@ -2,53 +2,95 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import ParameterError
 from .engine import Picks, at, first_best, mark, rounding_slack
+from .lazy_facility import lazy_facility
+
+LAZY_FROM = 2**14
+"""Weights of a sample from which on a CPU is faster with stale bounds than with all gains."""
 
 
-def facility_greedy(weights: Tensor, budget: int) -> Picks:
-    """The greedy choices for f(S) = Σ_r max_{j∈S} w_rj: 1 − 1/e of the best.
+def facility_greedy(
+    weights: Tensor,
+    budget: int,
+    *,
+    bonus: Tensor | None = None,
+    symmetric: bool = False,
+    scale: float = 1.0,
+) -> Picks:
+    """The greedy choices for f(S) = Σ_r max_{j∈S} w_rj + Σ_{j∈S} bonus_j.
 
     A gain is a sum over the rows that a column would improve; two gains closer than the rounding of
-    the weights of those rows are a tie, and the lowest index wins.
+    the weights of those rows are a tie, and the lowest index wins. On a CPU large samples are
+    searched lazily, one by one, which gives the same choices.
 
-    Source: nemhauser1978; dong2026mmtok.
+    Source: nemhauser1978; minoux1978; dong2026mmtok.
 
     Parameters
     ----------
     weights : (b, m, n) nonnegative; rows are served, columns are chosen
     budget : number of columns
+    bonus : (b, n) nonnegative, 0 unless given
+    symmetric : whether the weights of a sample are a symmetric matrix, whose columns are its rows
+    scale : how much coarser than their last digit the weights are
 
     Raises
     ------
     ParameterError
-        If a weight is negative: serving nobody would then not be the worst.
+        If a weight or a bonus is negative: serving nobody would then not be the worst.
 
     Examples
     --------
     >>> facility_greedy(torch.tensor([[[0.2, 0.9, 0.8], [0.8, 0.1, 0.2]]]), 2).indices  # all tie
     tensor([[0, 1]])
     """
-    if bool((weights < 0).any()):
-        raise ParameterError(f"weights: expected nonnegative entries, got {float(weights.min())}")
     b, m, n = weights.shape
-    unit = rounding_slack(weights)
+    bonus = weights.new_zeros(b, n) if bonus is None else bonus
+    for name, x in (("weights", weights), ("bonus", bonus)):
+        low = float(x.amin())
+        if low < 0:
+            raise ParameterError(f"{name}: expected nonnegative entries, got {low}")
+    unit = rounding_slack(weights, scale=scale)
+    if not weights.is_cpu or m * n < LAZY_FROM:
+        return _all_gains(weights, bonus, budget, unit)
+    found = []
+    for w, extra in zip(weights, bonus, strict=True):
+        columns = np.ascontiguousarray((w if symmetric else w.T).numpy())
+        found.append(lazy_facility(columns, extra.numpy(), budget, unit))
+    chosen, gains, spent = zip(*found, strict=True)
+    return Picks(
+        torch.tensor(chosen),
+        torch.tensor(gains, dtype=weights.dtype),
+        max(spent),
+        "1-1/e",
+        spent=spent,
+    )
+
+
+def _all_gains(weights: Tensor, bonus: Tensor, budget: int, unit: float) -> Picks:
+    """Every gain at every step, all samples at once."""
+    b, m, n = weights.shape
     served = weights.new_zeros(b, m)
     open_ = torch.ones(b, n, dtype=torch.bool, device=weights.device)
     chosen, gained = [], []
     for _ in range(budget):
-        gains = (weights - served[:, :, None]).clamp_min(0).sum(1)
+        gains = (weights - served[:, :, None]).clamp_min(0).sum(1) + bonus
         raw = gains.masked_fill(~open_, -1.0).argmax(-1)
-        column = weights.gather(2, raw[:, None, None].expand(-1, m, 1))[..., 0]
-        improved = torch.where(column > served, column, 0.0).sum(-1, keepdim=True)
-        j = first_best(gains, open_, unit * improved)
+        column = _column(weights, raw)
+        improved = torch.where(column > served, column, 0.0).sum(-1) + at(bonus, raw)
+        j = first_best(gains, open_, unit * improved[:, None])
         chosen.append(j)
         gained.append(at(gains, j))
         mark(open_, j)
-        column = weights.gather(2, j[:, None, None].expand(-1, m, 1))[..., 0]
-        served = served.maximum(column)
+        served = served.maximum(_column(weights, j))
     evaluations = sum(n - t for t in range(budget))
     return Picks(torch.stack(chosen, 1), torch.stack(gained, 1), evaluations, "1-1/e")
+
+
+def _column(weights: Tensor, j: Tensor) -> Tensor:
+    """Column j (b,) of every sample (b, m)."""
+    return weights.gather(2, j[:, None, None].expand(-1, weights.shape[1], 1))[..., 0]

@@ -36,6 +36,11 @@ class Options(TypedDict, total=False):
     importance: str
     merge_size: int
     patch_order: str
+    relevance: str
+    ridge: float
+    query_weight: float
+    kernel: str
+    concave: str
 
 
 def select(

@@ -10,10 +10,19 @@ from typing import Any
 from .attention import attention, unmerged_axes, unmerged_needs
 from .cdpruner import cdpruner
 from .centered_similarity import centered_similarity
+from .chow_liu import chow_liu
 from .cls_attention import cls_attention
+from .com import com
 from .divprune import divprune
 from .engine import Picks
+from .facility_location import facility_location
+from .flmi import flmi
+from .flqmi import flqmi
+from .gcmi import gcmi
 from .inputs import NORMALIZED, SHAPES, Shapes
+from .log_det import log_det
+from .log_det_mi import log_det_mi
+from .max_coverage import max_coverage
 from .mi_attention import mi_attention
 from .mi_pruner import mi_pruner
 from .oracle import oracle
@@ -101,6 +110,15 @@ SELECTORS: dict[str, Method] = {
         Method("vispruner", vispruner, "zhang2025vispruner", vispruner_needs),
         Method("divprune", divprune, "alvar2025divprune"),
         Method("cdpruner", cdpruner, "zhang2025cdpruner"),
+        Method("facility_location", facility_location, "nemhauser1978"),
+        Method("log_det", log_det, "krause2005"),
+        Method("chow_liu", chow_liu, "chow1968"),
+        Method("max_coverage", max_coverage, "nemhauser1978"),
+        Method("flmi", flmi, "iyer2021submodular"),
+        Method("flqmi", flqmi, "iyer2021submodular"),
+        Method("gcmi", gcmi, "iyer2021submodular"),
+        Method("com", com, "iyer2021submodular"),
+        Method("log_det_mi", log_det_mi, "iyer2021submodular"),
         Method("oracle", oracle, "ground truth"),
     )
 }

@@ -107,6 +107,7 @@ def _records(
     counts = [indices.shape[1]] * len(indices) if picks.counts is None else picks.counts.tolist()
     notes = picks.departures
     each = notes if isinstance(notes, list) else [notes] * len(indices)
+    evaluations = picks.spent or (picks.evaluations,) * len(indices)
     params: dict[str, Any] = method.defaults | dict(options)
     if isinstance(params.get("prior"), Tensor):
         params["prior"] = "explicit"
@@ -119,7 +120,7 @@ def _records(
             budget=budget,
             n_v=n_v,
             guarantee=picks.guarantee,
-            evaluations=picks.evaluations,
+            evaluations=evaluations[row],
             params=params | ({"seed": seeds[row]} if seeded else {}),
             mode=mode,
             departures=each[row],
