@@ -473,5 +473,5 @@ def test_negative_weights_are_refused_by_the_engine():
 
 def test_the_methods_name_their_sources():
     assert {SELECTORS[m].source for m in ("flmi", "flqmi", "gcmi", "com", "log_det_mi")} == {
-        "iyer2021submodular"
+        "iyer2021"
     }

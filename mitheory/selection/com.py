@@ -27,7 +27,7 @@ def com(
 ) -> Picks:
     """Greedy f(S) = η Σ_{a∈S} ψ(Σ_q s_qa) + Σ_q ψ(Σ_{a∈S} s_qa) over words q.
 
-    Source: iyer2021submodular.
+    Source: iyer2021.
 
     Parameters
     ----------

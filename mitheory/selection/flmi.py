@@ -25,7 +25,7 @@ def flmi(
     Once every token is served up to its cap nothing gains anything, and the rest of the budget
     goes to the lowest indices.
 
-    Source: iyer2021submodular.
+    Source: iyer2021.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ def flqmi(
 ) -> Picks:
     """Greedy f(S) = Σ_q max_{a∈S} s_qa + η Σ_{a∈S} max_q s_qa over words q.
 
-    Source: iyer2021submodular.
+    Source: iyer2021.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ def gcmi(
 
     Its factor λ changes no choice and is 1 here.
 
-    Source: iyer2021submodular.
+    Source: iyer2021.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def log_det_mi(
     K is the nonnegative similarity of tokens and words with ε added to its diagonal. Monotone but
     not submodular: greedy has no guarantee, and a heap of stale gains would choose otherwise.
 
-    Source: iyer2021submodular; chen2018, Algorithm 1.
+    Source: iyer2021; chen2018, Algorithm 1.
 
     Parameters
     ----------

@@ -114,11 +114,11 @@ SELECTORS: dict[str, Method] = {
         Method("log_det", log_det, "krause2005"),
         Method("chow_liu", chow_liu, "chow1968"),
         Method("max_coverage", max_coverage, "nemhauser1978"),
-        Method("flmi", flmi, "iyer2021submodular"),
-        Method("flqmi", flqmi, "iyer2021submodular"),
-        Method("gcmi", gcmi, "iyer2021submodular"),
-        Method("com", com, "iyer2021submodular"),
-        Method("log_det_mi", log_det_mi, "iyer2021submodular"),
+        Method("flmi", flmi, "iyer2021"),
+        Method("flqmi", flqmi, "iyer2021"),
+        Method("gcmi", gcmi, "iyer2021"),
+        Method("com", com, "iyer2021"),
+        Method("log_det_mi", log_det_mi, "iyer2021"),
         Method("oracle", oracle, "ground truth"),
     )
 }

@@ -28,7 +28,7 @@ class COM(SetFunction):
         f(S) = η \\sum_{a \\in S} ψ\\Bigl(\\sum_q s_{qa}\\Bigr)
                + \\sum_q ψ\\Bigl(\\sum_{a \\in S} s_{qa}\\Bigr)
 
-    Source: iyer2021submodular.
+    Source: iyer2021.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class GCMI(SetFunction):
 
     Modular: whether two selected elements are copies changes nothing.
 
-    Source: iyer2021submodular.
+    Source: iyer2021.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class FLMI(SetFunction):
 
     The cap may be taken inside the maximum: it is `FacilityLocation` on min(s_ra, η max_q s_rq).
 
-    Source: iyer2021submodular.
+    Source: iyer2021.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class FLQMI(SetFunction):
 
     .. math:: f(S) = \\sum_q \\max_{a \\in S} s_{qa} + η \\sum_{a \\in S} \\max_q s_{qa}
 
-    Source: iyer2021submodular.
+    Source: iyer2021.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class LogDetMI(SetFunction):
     the query damped by η: monotone, but *not* submodular: two elements can tell of the query
     together what neither tells alone. So a heap of stale gains is refused.
 
-    Source: iyer2021submodular; krause2005.
+    Source: iyer2021; krause2005.
 
     Parameters
     ----------
