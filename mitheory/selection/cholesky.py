@@ -71,7 +71,7 @@ def _single(
     unit = vectors.numpy()
     slack = rounding_slack(vectors)
     factor: GramRows | ProjectedRows
-    gram = rows.gram_of(sample)
+    gram = None if rows.whole is None else rows.whole[sample]
     factor = ProjectedRows(unit, budget, ridge) if gram is None else GramRows(gram.numpy(), budget)
     double = 2 * log_quality
     quality = np.exp(log_quality - log_quality.max()) if log_quality.max() > -np.inf else double * 0

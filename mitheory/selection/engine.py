@@ -123,10 +123,6 @@ class CosineRows:
             return self.whole[samples, j]
         return (self.unit @ self.unit[samples, j, :, None])[..., 0]
 
-    def gram_of(self, sample: int) -> Tensor | None:
-        """The kept matrix (n, n) of one sample, if it is kept."""
-        return None if self._gram is None else self._gram[sample]
-
     def blocks(self) -> Iterator[tuple[int, Tensor]]:
         """First row and content (b, rows, n) of consecutive blocks of at most 512 rows."""
         if self.whole is not None:
