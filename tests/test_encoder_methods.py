@@ -10,9 +10,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from selection_cases import inputs, normal, uniform
+from selection_cases import generator, inputs, normal, uniform
 
 from mitheory import SELECTORS, select, select_batch
+from mitheory.distributions import unit_rows
 from mitheory.errors import (
     BudgetError,
     MissingInputError,
@@ -20,7 +21,7 @@ from mitheory.errors import (
     ShapeError,
     UnknownNameError,
 )
-from mitheory.selection import running, vispruner
+from mitheory.selection import vispruner
 
 SEEDS = st.integers(0, 2**20)
 
@@ -280,13 +281,43 @@ def test_vispruner_needs_the_attention_of_its_importance():
             select("vispruner", **case, budget=3, important_ratio=ratio)
 
 
-def test_vispruner_blocks_choose_as_the_whole_matrix_does(monkeypatch):
-    case = inputs(3, b=3, n_v=60)
-    whole = [s.indices.tolist() for s in select_batch("vispruner", **case, budget=12)]
-    monkeypatch.setattr(vispruner, "WHOLE", 10)
-    monkeypatch.setattr(vispruner, "BLOCK", 7)
-    monkeypatch.setattr(running, "WHOLE", 10)
-    assert [s.indices.tolist() for s in select_batch("vispruner", **case, budget=12)] == whole
+@pytest.mark.parametrize("listed", [1, 2, 5, 60])
+@pytest.mark.parametrize("block", [7, 512])
+def test_vispruner_by_short_lists_of_neighbors(monkeypatch, listed, block):
+    """Lists that hold none of the others, new lists, blocks: the answer stays that of the twin."""
+    monkeypatch.setattr(vispruner, "LISTED", listed)
+    monkeypatch.setattr(vispruner, "BLOCK", block)
+    case = inputs(3, b=4, n_v=90)
+    for row, found in enumerate(select_batch("vispruner", **case, budget=8)):
+        scores = case["cls_attention"][row].mean(0).numpy()
+        features = case["encoder_features"][row].numpy()
+        kept = twins.vispruner(scores, features, 8, 0.5, repair=True)
+        assert set(found.indices.tolist()) == kept
+
+
+@given(SEEDS, st.integers(1, 6), st.integers(2, 20), st.data())
+def test_nearest_in_other_is_the_largest_cosine(seed, listed, n, data):
+    """Whatever is asked for, in whatever order, and however short the lists are."""
+    unit = unit_rows("x", normal(seed, 2, n, 3))
+    gram = unit @ unit.mT
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vispruner, "LISTED", listed)
+        similar = vispruner.NearestInOther(unit)
+        left = torch.arange(n).expand(2, n)
+        while left.shape[1] > 1:
+            cut = data.draw(st.integers(1, left.shape[1] - 1))
+            a, b = left[:, :cut], left[:, cut:]
+            expected = torch.stack([gram[s][a[s]][:, b[s]].amax(1) for s in range(2)])
+            torch.testing.assert_close(similar(a, b), expected)
+            left = left[:, torch.randperm(left.shape[1], generator=generator(seed))][:, 1:]
+
+
+def test_vispruner_in_float32_keeps_what_it_keeps_in_float64():
+    """544 tokens in 64 rounds: with cosines in float32 the two sets share less than two thirds."""
+    case = {name: x.float() for name, x in one(0, n_v=576).items() if x.is_floating_point()}
+    wide = {name: x.double() for name, x in case.items()}
+    narrow, double = (select("vispruner", **c, budget=64).indices for c in (case, wide))
+    assert narrow.tolist() == double.tolist()
 
 
 def test_vispruner_keeps_the_budget_of_copies_but_not_the_first_of_them():

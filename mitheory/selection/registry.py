@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,8 +93,14 @@ class Method:
         known = {*SHAPES, *CONTEXT}
         return {n: p.default for n, p in self._parameters() if n not in known}
 
-    def _parameters(self) -> list[tuple[str, inspect.Parameter]]:
-        return list(inspect.signature(self.fn).parameters.items())
+    def _parameters(self) -> tuple[tuple[str, inspect.Parameter], ...]:
+        return _parameters(self.fn)
+
+
+@functools.cache
+def _parameters(fn: Callable[..., Picks]) -> tuple[tuple[str, inspect.Parameter], ...]:
+    """Asked for several times a call, and as slow as a small selection."""
+    return tuple(inspect.signature(fn).parameters.items())
 
 
 SELECTORS: dict[str, Method] = {

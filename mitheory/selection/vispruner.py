@@ -13,9 +13,10 @@ from ..checks import check_share, lookup
 from ..distributions import unit_rows
 from ..errors import BudgetError, MissingInputError
 from .attention import received_attention
-from .engine import BLOCK, WHOLE, Picks, ranking, relative_slack, rounding_slack
+from .engine import BLOCK, Picks, ranking, relative_slack, rounding_slack
 
 ROUND = 8  # tokens removed in a round, at most
+LISTED = 64  # nearest neighbors of a token that are known at a time
 IMPORTANCE = {"cls": "cls_attention", "received": "patch_attention"}
 """The input that each kind of importance is made of."""
 
@@ -41,7 +42,9 @@ def vispruner(
     Mode "exact" is the same rule where the public code has none: of an odd residual A holds one
     token more than B, a round never removes more than A holds, and the single token that has no B
     goes if it must. Wherever mode "faithful" does not refuse, both modes keep the same tokens.
-    Which of several equal tokens survive depends on their places in R, not on their indices.
+    Cosines are float64 whatever the input: the order of survivors decides all later splits, so
+    that one rounding error changes much of the end. Which of several equal tokens survive depends
+    on their places in R, not on their indices.
 
     Indices are the important tokens by attention, then the others by attention; the gains of those
     are NaN, they are kept because others went.
@@ -79,7 +82,7 @@ def vispruner(
     scores = _importance(importance, cls_attention, patch_attention)
     important = int(budget * important_ratio)
     order = ranking(scores, relative_slack(scores))
-    unit = unit_rows("encoder_features", encoder_features, zero_norm=zero_norm)
+    unit = unit_rows("encoder_features", encoder_features.double(), zero_norm=zero_norm)
     rest, removed = without_duplicates(
         unit, order[:, important:], budget - important, refuse=mode == "faithful"
     )
@@ -133,29 +136,61 @@ def without_duplicates(
 class NearestInOther:
     """Largest cosine (b, a) of tokens (b, a) with any of (b, o) others; −∞ if there are none.
 
-    Small Gram matrices (n ≤ 1024) are computed once; of large ones 512 rows at a time exist.
+    The 64 nearest neighbors of every token are listed once, and anew among
+    the tokens that are left whenever half of them are gone, so that a call reads lists: a token
+    with none of its neighbors among the others is compared with all of them. So a residual of m
+    tokens costs O(m² d) on the whole, not in each round; blocks of 512 rows exist at a time.
 
     Source: zhang2025vispruner.
 
     Parameters
     ----------
     unit : (b, n, d), rows of norm 1
+
+    Examples
+    --------
+    >>> similar = NearestInOther(torch.tensor([[[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]]))
+    >>> similar(torch.tensor([[0, 1]]), torch.tensor([[2]]))
+    tensor([[0.6000, 0.8000]])
     """
 
     def __init__(self, unit: Tensor) -> None:
         self._unit = unit
-        self._gram = unit @ unit.mT if unit.shape[1] <= WHOLE else None
+        self._listed = 0  # tokens that the lists were made of
+        self._place = torch.zeros(unit.shape[:2], dtype=torch.long, device=unit.device)
 
     def __call__(self, tokens: Tensor, others: Tensor) -> Tensor:
         if not others.shape[1]:
             return self._unit.new_full(tokens.shape, -torch.inf)
+        left = tokens.shape[1] + others.shape[1]
+        if 2 * left <= self._listed or not self._listed:
+            self._list(torch.cat([tokens, others], 1))
+        is_other = torch.zeros_like(self._place, dtype=torch.bool).scatter_(1, others, True)
         samples = torch.arange(len(tokens), device=tokens.device)[:, None]
-        if self._gram is not None:
-            columns = self._gram[samples[..., None], tokens[..., None], others[:, None]]
-            return columns.amax(-1)
-        b = self._unit[samples, others].mT
-        parts = (self._unit[samples, part] @ b for part in tokens.split(BLOCK, 1))
-        return torch.cat([part.amax(-1) for part in parts], 1)
+        places = self._place.gather(1, tokens)
+        ids, cosine = self._ids[samples, places], self._cosine[samples, places]  # (b, a, LISTED)
+        found = is_other.gather(1, ids.flatten(1)).view(ids.shape)
+        nearest = cosine.masked_fill(~found, -torch.inf).amax(-1)
+        missed = nearest.isneginf()
+        for sample in missed.any(1).nonzero()[:, 0].tolist():
+            unit, rows = self._unit[sample], missed[sample]
+            columns = unit[others[sample]].mT
+            parts = tokens[sample, rows].split(BLOCK)
+            nearest[sample, rows] = torch.cat([(unit[p] @ columns).amax(-1) for p in parts])
+        return nearest
+
+    def _list(self, tokens: Tensor) -> None:
+        """The nearest neighbors of these tokens (b, m) among themselves."""
+        b, m = tokens.shape
+        samples = torch.arange(b, device=tokens.device)[:, None]
+        own = torch.arange(m, device=tokens.device).expand(b, m)
+        unit = self._unit[samples, tokens]
+        tops = [(part @ unit.mT).topk(min(LISTED, m)) for part in unit.split(BLOCK, 1)]
+        self._cosine = torch.cat([top.values for top in tops], 1)
+        ids = torch.cat([top.indices for top in tops], 1)
+        self._ids = tokens.gather(1, ids.flatten(1)).view(ids.shape)
+        self._place.scatter_(1, tokens, own)
+        self._listed = m
 
 
 def _importance(importance: str, seen: Tensor | None, attention: Tensor | None) -> Tensor:
