@@ -42,7 +42,7 @@ def vispruner(
     Mode "exact" is the same rule where the public code has none: of an odd residual A holds one
     token more than B, a round never removes more than A holds, and the single token that has no B
     goes if it must. Wherever mode "faithful" does not refuse, both modes keep the same tokens.
-    Cosines are float64 whatever the input: the order of survivors decides all later splits, so
+    Computed in float64 whatever the input: the order of survivors decides all later splits, so
     that one rounding error changes much of the end. Which of several equal tokens survive depends
     on their places in R, not on their indices.
 
@@ -197,10 +197,10 @@ def _importance(importance: str, seen: Tensor | None, attention: Tensor | None) 
     if importance == "cls":
         if seen is None:
             raise MissingInputError('vispruner: importance="cls" needs cls_attention')
-        return seen.mean(1)
+        return seen.double().mean(1)
     if attention is None:
         raise MissingInputError('vispruner: importance="received" needs patch_attention')
-    return received_attention(attention, include_diagonal=True)
+    return received_attention(attention, include_diagonal=True).double()
 
 
 def _refuse(m: int, excess: int) -> None:
