@@ -18,8 +18,13 @@ QUICK_BUDGETS = (36, 8)
 ALL_METHODS, QUICK_ALL_METHODS = 1200, 120  # questions of the table of all methods
 DRAWS = 3  # the paper averages three runs of Random
 
-TWO_PLACES = (1, 2)
+TWO_PLACES = (1, 2)  # blocks of the decoder that could stand for "after 2 of 32 layers"
 INTERNALS = ("text_attention", "llm_visual_states", "llm_visual_keys")
+# others' places: merging happens inside; SparseVLM's layers 2, 6 and 15 are three stages
+PLACES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "visionzip": ((0,),),
+    "sparsevlm": ((1, 2, 3),),
+}
 
 # the paper sets λ = 0.5 on open-ended and λ = 1 on closed-form questions (Sec. 4.1)
 PAPER = {"relevance_weight": 0.5}
@@ -101,9 +106,6 @@ def methods() -> list[Setting]:
     ]
 
 
-_MERGING = [Setting("method", "visionzip", layers=(0,))]
-
-
 def all_methods(limit: int = ALL_METHODS) -> list[Setting]:
     """Every method on one model and the same questions: before the decoder, and inside it.
 
@@ -112,17 +114,21 @@ def all_methods(limit: int = ALL_METHODS) -> list[Setting]:
     MI-Pruner and Random, to tell what the place does from what the method does. Options are those
     of the main table, and defaults.
     """
-    known = methods()
-    settings = [*known, *_MERGING]
+    settings = methods()
     settings += [_mi("method", before=(layer,)) for layer in TWO_PLACES]
     settings += [Setting("method", "random", layers=(layer,)) for layer in TWO_PLACES]
-    for name, method in SELECTORS.items():
-        if name in {s.method for s in settings}:
-            continue
-        inside = any(needed in INTERNALS for needed in method.requires)
-        places: tuple[tuple[int, ...], ...] = tuple((k,) for k in TWO_PLACES) if inside else ((),)
-        settings += [Setting("method", name, layers=place) for place in places]
+    listed = {s.method for s in settings}
+    for name in (n for n in SELECTORS if n not in listed):
+        settings += [Setting("method", name, layers=place) for place in _places(name)]
     return [replace(s, family="all_methods", limit=limit) for s in settings]
+
+
+def _places(method: str) -> tuple[tuple[int, ...], ...]:
+    """Where a method prunes: each of these is a setting of its own; () is before the decoder."""
+    if method in PLACES:
+        return PLACES[method]
+    reads_decoder = any(name in INTERNALS for name in SELECTORS[method].requires)
+    return tuple((layer,) for layer in TWO_PLACES) if reads_decoder else ((),)
 
 
 def ablations() -> list[Setting]:
