@@ -176,7 +176,7 @@ def test_permuting_the_tokens_permutes_the_choice(method, seed):
 @given(SEEDS)
 def test_permuting_the_words_changes_nothing(method, seed):
     case = single(inputs(seed, b=1), 0)
-    turned = dict(case, text=case["text"][torch.randperm(4, generator=generator(seed))])
+    turned = taken(case, WORD_AXES, torch.randperm(4, generator=generator(seed)))
     expected = select(method, **case, budget=7).indices.tolist()
     assert select(method, **turned, budget=7).indices.tolist() == expected
 

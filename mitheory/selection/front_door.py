@@ -41,6 +41,13 @@ class Options(TypedDict, total=False):
     query_weight: float
     kernel: str
     concave: str
+    rows: str
+    image_pivots: int
+    text_pivots: int
+    version: str
+    recycle: bool
+    noise: bool
+    rating: str
 
 
 def select(

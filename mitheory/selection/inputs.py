@@ -38,7 +38,9 @@ SHAPES: dict[str, tuple[str, ...]] = {
 NORMALIZED = ("visual", "text", "clip_visual", "clip_text")
 """Inputs whose rows are divided by their norm, and that share one precision."""
 
-DIRECTIONS = (*NORMALIZED, "encoder_features", "encoder_keys")
+DIRECTIONS = (
+    *NORMALIZED, "encoder_features", "encoder_keys", "llm_visual_states", "llm_text_states"
+)  # fmt: skip
 """Inputs that enter cosines, in methods that take `zero_norm`."""
 
 

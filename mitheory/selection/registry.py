@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from .attention import attention, unmerged_axes, unmerged_needs
+from .autoprune import autoprune
+from .autoprune import needed as autoprune_needs
 from .cdpruner import cdpruner
 from .centered_similarity import centered_similarity
 from .chow_liu import chow_liu
 from .cls_attention import cls_attention
 from .com import com
+from .dart import dart
 from .divprune import divprune
 from .engine import Picks
 from .facility_location import facility_location
+from .fastv import fastv
 from .flmi import flmi
 from .flqmi import flqmi
 from .gcmi import gcmi
@@ -29,6 +33,8 @@ from .mi_pruner import mi_pruner
 from .oracle import oracle
 from .random import random
 from .similarity import similarity
+from .sparsevlm import needed as sparsevlm_needs
+from .sparsevlm import sparsevlm
 from .visionzip import visionzip
 from .vispruner import needed as vispruner_needs
 from .vispruner import vispruner
@@ -115,6 +121,10 @@ SELECTORS: dict[str, Method] = {
         Method("cls_attention", cls_attention, "Eq. (5)"),
         Method("visionzip", visionzip, "yang2025visionzip"),
         Method("vispruner", vispruner, "zhang2025vispruner", vispruner_needs),
+        Method("fastv", fastv, "chen2024fastv"),
+        Method("sparsevlm", sparsevlm, "zhang2025sparsevlm", sparsevlm_needs),
+        Method("dart", dart, "wen2025dart"),
+        Method("autoprune", autoprune, "wang2025autoprune", autoprune_needs),
         Method("divprune", divprune, "alvar2025divprune"),
         Method("cdpruner", cdpruner, "zhang2025cdpruner"),
         Method("facility_location", facility_location, "nemhauser1978"),

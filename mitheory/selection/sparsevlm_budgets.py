@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from torch import Tensor
+from torch.linalg import matrix_rank
+
 from ..checks import lookup
 from ..errors import BudgetError
 
@@ -71,3 +74,25 @@ def recycled(dropped: int) -> tuple[int, int]:
         raise BudgetError(f"dropped: expected at least one token, got {dropped}")
     taken = int(0.3 * dropped) + 1
     return taken, taken // 10 + 1
+
+
+RANK_SCALE = 13.5
+
+
+def rank_budget(
+    attention: Tensor, n_v: int, *, scale: float = RANK_SCALE, bias: float = 0.0
+) -> int:
+    """How many of n_v tokens version 1.0 keeps: min(⌊scale · rank + bias⌋, n_v − 1), one at least.
+
+    All of them where the rank is n_v. `attention` (raters, n_v) is that of the words that rate.
+
+    Source: zhang2025sparsevlm (version 1.0).
+
+    Examples
+    --------
+    >>> import torch
+    >>> rank_budget(torch.ones(3, 40), 40), rank_budget(torch.eye(3), 3)
+    (13, 3)
+    """
+    rank = int(matrix_rank(attention))
+    return n_v if rank == n_v else max(1, min(int(scale * rank + bias), n_v - 1))

@@ -1,0 +1,123 @@
+"""AutoPrune: tokens by the words' attention; mutual information says how fast to prune."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import lookup
+from ..errors import MissingInputError
+from .engine import Picks, relative_slack, top_picks
+
+GUARD = 1e-6
+SHARE_OF_TEXT = 0.3
+RATINGS = ("text", "cls+text")
+
+
+def autoprune(
+    text_attention: Tensor,
+    *,
+    budget: int,
+    cls_attention: Tensor | None = None,
+    rating: str = "text",
+) -> Picks:
+    """The tokens that the words attend to most, mean over heads and words.
+
+    The mutual information of words and tokens is one number per sample. It scores no token: it
+    shapes the schedule, how many tokens each layer keeps (`retention_curve`); a stage of that
+    schedule is this selector. Before the first layer the public code rates by [CLS] attention plus
+    0.3 (I / n_t) times that of the words (`rating="cls+text"`). Merging of dropped tokens, which it
+    takes over from SparseVLM, is not done. Both modes keep the same tokens.
+
+    Source: wang2025autoprune.
+
+    Parameters
+    ----------
+    text_attention : (b, heads, n_t, n_v)
+    cls_attention : (b, heads, n_v), for rating "cls+text"
+    rating : "text" or "cls+text"
+
+    Returns
+    -------
+    Picks
+        info: "information", in bits as coded, and "mutual_information", in nats, of the attention
+        as a proper joint distribution, mean over heads.
+
+    Raises
+    ------
+    UnknownNameError
+        For another rating.
+    MissingInputError
+        If the rating needs `cls_attention` and there is none.
+
+    Examples
+    --------
+    >>> seen = torch.tensor([[[[0.5, 0.1], [0.1, 0.5]]]])
+    >>> picks = autoprune(seen, budget=1)
+    >>> picks.indices, {name: round(x, 3) for name, x in picks.info[0].items()}
+    (tensor([[0]]), {'information': 0.21, 'mutual_information': 0.243})
+    """
+    lookup(rating, {name: name for name in RATINGS}, "rating")
+    information = attention_information(text_attention)
+    scores = text_attention.mean((1, 2))
+    if rating == "cls+text":
+        if cls_attention is None:
+            raise MissingInputError('autoprune: rating="cls+text" needs cls_attention')
+        weight = SHARE_OF_TEXT * information[:, None] / text_attention.shape[2]
+        scores = cls_attention.mean(1).to(scores) + weight * scores
+    picks = top_picks(scores, budget, slack=relative_slack(scores))
+    proper = mutual_information(text_attention)
+    info = [
+        {"information": float(bits), "mutual_information": float(nats)}
+        for bits, nats in zip(information, proper, strict=True)
+    ]
+    notes = ("Dropped tokens are not merged; in the public code some are.",)
+    return Picks(
+        picks.indices, picks.gains, picks.evaluations, picks.guarantee, departures=notes, info=info
+    )
+
+
+def needed(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the rating needs. Source: wang2025autoprune."""
+    return ("cls_attention",) if options["rating"] == "cls+text" else ()
+
+
+def attention_information(text_attention: Tensor) -> Tensor:
+    """The public code's information (b,) of words and tokens, in bits, summed over heads.
+
+    .. math:: I = \\sum_h \\sum_{xy} p_{xy} \\log_2
+        \\max\\Bigl(\\frac{p_{xy}}{p_y / n_t + 10^{-6}}, 10^{-6}\\Bigr),
+        \\quad p_{xy} = A_{hxy} / n_t, \\; p_y = \\sum_x p_{xy}
+
+    What words attend to beside tokens is missing from A, so that p does not sum to one: the number
+    also says how much words look at the image at all.
+
+    Source: wang2025autoprune.
+
+    Parameters
+    ----------
+    text_attention : (b, heads, n_t, n_v)
+    """
+    n_t = text_attention.shape[2]
+    joint = text_attention / n_t
+    ratio = joint / (joint.sum(2, keepdim=True) / n_t + GUARD)
+    return (joint * ratio.clamp_min(GUARD).log2()).sum((1, 2, 3))
+
+
+def mutual_information(text_attention: Tensor) -> Tensor:
+    """I(X; Y) (b,) in nats of the attention scaled to sum to one, mean over heads.
+
+    Source: cover2006, Eq. (2.28).
+
+    Parameters
+    ----------
+    text_attention : (b, heads, n_t, n_v), a head of zeros has no information
+    """
+    total = text_attention.sum((2, 3), keepdim=True)
+    joint = text_attention / torch.where(total > 0, total, 1.0)
+    product = joint.sum(3, keepdim=True) * joint.sum(2, keepdim=True)
+    ratio = torch.where(joint > 0, joint / torch.where(product > 0, product, 1.0), 1.0)
+    return (joint * ratio.log()).sum((2, 3)).mean(1)

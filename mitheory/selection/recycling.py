@@ -1,0 +1,106 @@
+"""Recycling: some of the dropped tokens come back, averaged in groups around density peaks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import BudgetError
+from .engine import ranking, relative_slack
+from .sparsevlm_budgets import recycled
+
+
+def prune_with_groups(
+    order: Tensor, kept: int, states: Tensor, *, noise: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The best tokens, and the centers of the groups that some of the others become.
+
+    Of the D tokens that are not kept, the best ⌊0.3 D⌋ + 1 are grouped, ⌊that / 10⌋ + 1 groups.
+
+    Source: zhang2025sparsevlm.
+
+    Parameters
+    ----------
+    order : (b, n) all tokens, best first
+    kept : how many are kept as they are, fewer than n
+    states : (b, n, d) what distances are measured between
+    noise : (b, taken) added to the densities, as the public code does against ties
+
+    Returns
+    -------
+    indices : (b, kept + groups), kept tokens, then centers, best first
+    into : (b, n) as in `Merge`
+    """
+    n = order.shape[1]
+    taken, groups = recycled(n - kept)
+    own, loose = order[:, :kept], order[:, kept : kept + taken]
+    points = states.gather(1, loose[..., None].expand(-1, -1, states.shape[-1]))
+    centers, member_of = density_peaks(points, groups, noise=noise)
+    targets = loose.gather(1, centers)
+    indices = torch.cat([own, targets], 1)
+    into = torch.full_like(order, -1).scatter_(1, own, own)
+    into.scatter_(1, loose, targets.gather(1, member_of))
+    return indices, into
+
+
+def kept_beside_groups(budget: int, n: int) -> int:
+    """How many of n tokens to keep as they are, so that with the groups there are `budget`.
+
+    Source: zhang2025sparsevlm.
+
+    Raises
+    ------
+    BudgetError
+        If the groups alone are more than the budget.
+
+    Examples
+    --------
+    >>> kept_beside_groups(64, 576), recycled(576 - 48)
+    (48, (159, 16))
+    """
+    if budget >= n:
+        return n
+    for kept in range(min(budget, n - 1), -1, -1):
+        if kept + recycled(n - kept)[1] == budget:
+            return kept
+    least = recycled(n)[1]
+    raise BudgetError(f"budget: expected at least {least} of {n} with recycling, got {budget}")
+
+
+def density_peaks(
+    points: Tensor, groups: int, *, noise: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Centers (b, groups) of groups of points (b, m, d), and which of them each point joins (b, m).
+
+    Distances are Euclidean over √d. A point's density is exp(−mean squared distance to its `groups`
+    nearest points, itself among them); centers are the points of largest density times distance to
+    the nearest denser one (the largest distance of all, for the densest). Every point joins its
+    nearest center. Of equally dense points, as two nearest neighbors often are, the first counts as
+    denser; with `noise` chance decides, as in the public code.
+
+    Source: rodriguez2014; zhang2025sparsevlm.
+
+    Examples
+    --------
+    >>> points = torch.tensor([[[0.0], [0.1], [0.3], [9.0], [9.1]]])
+    >>> density_peaks(points, 2)
+    (tensor([[0, 3]]), tensor([[0, 0, 0, 1, 1]]))
+    """
+    m = points.shape[1]
+    distance = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    distance = distance / points.shape[-1] ** 0.5
+    near = distance.topk(min(groups, m), dim=-1, largest=False).values
+    density = (-near.square().mean(-1)).exp()
+    if noise is not None:
+        density = density + noise
+    slack = relative_slack(density) if noise is None else 0.0
+    place = ranking(density, slack).argsort(-1)
+    denser = place[:, None, :] < place[:, :, None]  # (b, i, j): j is denser than i
+    farthest = distance.amax((1, 2))[:, None, None]
+    parent = torch.where(denser, distance, farthest).amin(-1)
+    score = parent * density
+    centers = ranking(score, relative_slack(score))[:, :groups]
+    to_center = distance.gather(1, centers[..., None].expand(-1, -1, m))  # (b, groups, m)
+    joined = to_center.argmin(1)
+    own = torch.arange(centers.shape[1], device=centers.device).expand_as(centers)
+    return centers, joined.scatter(1, centers, own)
