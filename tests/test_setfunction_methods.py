@@ -211,16 +211,20 @@ def test_facility_location_serves_the_middle_of_a_cluster_first():
 
 @given(SEEDS, st.sampled_from([0.0, 0.05]), st.integers(1, 20))
 def test_projections_gram_rows_and_the_batched_factor_choose_alike(seed, ridge, budget):
-    """Three ways to the same row of the Cholesky factor, past the rank (6) too."""
+    """Four ways to the same row of the Cholesky factor, past the rank (6) too."""
     unit = unit_rows("visual", normal(seed, 2, 20, 6))
     quality = uniform(seed + 1, 2, 20) + 0.1
     gram = cholesky.log_det_greedy(CosineRows(unit), quality, budget, ridge=ridge)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cholesky, "WHOLE", 5)
+        demanded = cholesky.log_det_greedy(CosineRows(unit), quality, budget, ridge=ridge)
     batched = cholesky._batched(CosineRows(unit), quality.log(), budget, ridge)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "WHOLE", 5)
+        patch.setattr(cholesky, "WHOLE", 5)
+        patch.setattr(cholesky, "CACHE", 0)
         patch.setattr(projection, "AHEAD", 1 + seed % 8)
         projected = cholesky.log_det_greedy(CosineRows(unit), quality, budget, ridge=ridge)
-    for other in (batched, projected):
+    for other in (batched, demanded, projected):
         assert other.indices.tolist() == gram.indices.tolist()
         torch.testing.assert_close(other.gains, gram.gains, atol=1e-9, rtol=1e-9)
 
@@ -235,6 +239,7 @@ def test_projections_are_used_again_until_a_choice_was_not_foreseen(monkeypatch)
         original(self, j, scores)
 
     monkeypatch.setattr(projection.ProjectedRows, "_look_ahead", counted)
+    monkeypatch.setattr(cholesky, "CACHE", 0)
     v = normal(0, 1, 1100, 64)
     select_batch("log_det", visual=v, text=normal(1, 1, 3, 64), budget=40)
     assert 0 < len(passes) < 30

@@ -6,8 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .engine import CosineRows, Picks, at, first_best, mark, rounding_slack
+from .engine import WHOLE, CosineRows, Picks, at, first_best, mark, rounding_slack
 from .projection import Array, GramRows, ProjectedRows
+
+CACHE = 2**23
+"""Bytes of vectors that are cheap to read again for every choice."""
+
+GRAM_FROM = 3
+"""Share 1 / 3 of the tokens from which on, of few tokens, their Gram matrix is cheaper."""
 
 
 def log_det_greedy(rows: CosineRows, quality: Tensor, budget: int, *, ridge: float = 0.0) -> Picks:
@@ -68,45 +74,49 @@ def _single(
 ) -> tuple[list[int], list[float]]:
     """One sample by NumPy views."""
     vectors = rows.unit[sample]
-    unit = vectors.numpy()
-    slack = rounding_slack(vectors)
+    unit, slack = vectors.numpy(), rounding_slack(vectors)
     factor: GramRows | ProjectedRows
-    gram = None if rows.whole is None else rows.whole[sample]
-    factor = ProjectedRows(unit, budget, ridge) if gram is None else GramRows(gram.numpy(), budget)
+    whole = len(unit) <= WHOLE and GRAM_FROM * budget > len(unit)
+    if whole or unit.nbytes <= CACHE:
+        factor = GramRows(unit, budget, whole=whole)
+    else:
+        factor = ProjectedRows(unit, budget, ridge)
     double = 2 * log_quality
-    quality = np.exp(log_quality - log_quality.max()) if log_quality.max() > -np.inf else double * 0
     residual = (np.einsum("nd,nd->n", unit, unit) > 0).astype(unit.dtype) + unit.dtype.type(ridge)
-    error = np.full_like(residual, slack)
+    error = np.full_like(residual, slack)  # bound on the rounding error of the residual
     open_ = np.ones(len(unit), dtype=bool)
-    closed = np.zeros_like(residual)  # −inf for chosen ones
     chosen: list[int] = []
     gains: list[float] = []
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for _ in range(budget):
+    with np.errstate(divide="ignore"):
+        while len(chosen) < budget:
             score = np.log(residual)
             score += double
-            score += closed
             best = int(score.argmax())
-            exhausted = not score[best] > -np.inf
-            if exhausted:
-                left = np.where(open_, quality, -1.0)
-                j = int(np.flatnonzero(left >= left.max() - slack)[0])
-            else:
-                j = int(np.flatnonzero(score >= score[best] - slack / residual[best])[0])
+            if not score[best] > -np.inf:
+                break
+            j = int((score >= score[best] - slack / residual[best]).argmax())
+            if residual[j] <= error[j] or residual[best] <= error[best]:
+                residual[residual <= error] = 0  # nothing but rounding is left of these
+                continue
             chosen.append(j)
             gains.append(float(score[j]))
-            open_[j], closed[j] = False, -np.inf
-            if exhausted:
-                continue
-            scale = 1 / np.sqrt(max(residual[j], slack))
-            row = factor.row(j, scale, score)
-            # a small pivot magnifies the error it carries into every residual that it lowers
-            square = row * row
-            error += slack
-            error += np.abs(row) * (slack * scale)
-            error += square * (scale * scale * error[j])
+            scale = 1 / np.sqrt(residual[j])
+            square = np.square(factor.row(j, scale, score))
             residual -= square
-            residual[residual <= error] = 0
+            np.maximum(residual, 0, out=residual)
+            open_[j], residual[j] = False, 0
+            # a small pivot magnifies the error it carries into every residual that it lowers
+            square *= scale * scale * (error[j] + slack / 2)
+            square += 1.5 * slack
+            error += square
+    left = log_quality.max()  # past the rank by quality
+    quality = np.exp(log_quality - left) if left > -np.inf else np.zeros_like(residual)
+    while len(chosen) < budget:
+        rest = np.where(open_, quality, -1.0)
+        j = int((rest >= rest.max() - slack).argmax())
+        chosen.append(j)
+        gains.append(-np.inf)
+        open_[j] = False
     return chosen, gains
 
 

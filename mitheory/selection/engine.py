@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -113,8 +114,12 @@ class CosineRows:
 
     def __init__(self, unit: Tensor) -> None:
         self.unit = unit
-        largest = WHOLE_GPU if unit.is_cuda else WHOLE
-        self.whole = unit @ unit.mT if unit.shape[1] <= largest else None
+
+    @cached_property
+    def whole(self) -> Tensor | None:
+        """The matrix (b, n, n) itself, if it is small."""
+        largest = WHOLE_GPU if self.unit.is_cuda else WHOLE
+        return self.unit @ self.unit.mT if self.unit.shape[1] <= largest else None
 
     def row(self, j: Tensor) -> Tensor:
         """Cosine (b, n) of every token with token j (b,) of its sample."""

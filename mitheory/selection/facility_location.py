@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..checks import check_temperature, lookup
 from ..distributions import unit_rows
-from .engine import BLOCK, Picks
+from .engine import Picks
 from .facility import facility_greedy
-from .kernels import DEFAULT_TEMPERATURE, KERNELS, coarseness, nonnegative
+from .kernels import DEFAULT_TEMPERATURE, KERNELS, coarseness, nonnegative_
+
+ROWS = 128  # of the matrix at a time
 
 
 def facility_location(
@@ -34,7 +37,6 @@ def facility_location(
 
     Examples
     --------
-    >>> import torch
     >>> pair = torch.tensor([[[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]])
     >>> facility_location(pair, budget=2).indices
     tensor([[1, 2]])
@@ -59,8 +61,12 @@ def token_weights(visual: Tensor, kernel: str, temperature: float, zero_norm: st
     lookup(kernel, KERNELS, "kernel")
     unit = unit_rows("visual", visual, zero_norm=zero_norm)
     b, n, _ = unit.shape
+    if not unit.is_cpu:
+        return nonnegative_(unit @ unit.mT, kernel, temperature)
     out = unit.new_empty(b, n, n)
-    for start in range(0, n, BLOCK):
-        block = unit[:, start : start + BLOCK] @ unit.mT
-        out[:, start : start + BLOCK] = nonnegative(block, kernel, temperature)
+    for sample in range(b):  # nothing but the matrix, in cache while changed
+        for start in range(0, n, ROWS):
+            part = out[sample, start : start + ROWS]
+            torch.mm(unit[sample, start : start + ROWS], unit[sample].T, out=part)
+            nonnegative_(part, kernel, temperature)
     return out

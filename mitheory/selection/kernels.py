@@ -16,15 +16,15 @@ DEFAULT_TEMPERATURE = 0.1
 
 
 def _shifted(cosine: Tensor, temperature: float) -> Tensor:
-    return cosine.add(1).mul_(0.5)
+    return cosine.add_(1).mul_(0.5)
 
 
 def _exponential(cosine: Tensor, temperature: float) -> Tensor:
-    return cosine.sub(1).div_(temperature).exp_()
+    return cosine.sub_(1).div_(temperature).exp_()
 
 
 def _clipped(cosine: Tensor, temperature: float) -> Tensor:
-    return cosine.clone()
+    return cosine
 
 
 KERNELS: dict[str, Callable[[Tensor, float], Tensor]] = {
@@ -32,7 +32,7 @@ KERNELS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "exponential": _exponential,
     "clipped": _clipped,
 }
-"""From cosine and temperature to similarity, by name, before negative entries are cut to 0."""
+"""From cosine and temperature to similarity, in place, before negative entries are cut to 0."""
 
 POSITIVE_DEFINITE = ("shifted", "exponential")
 """Those that turn a Gram matrix into a positive semidefinite matrix."""
@@ -69,6 +69,14 @@ def nonnegative(cosine: Tensor, kernel: str, temperature: float) -> Tensor:
     tensor([0.0000, 0.5000, 1.0000])
     """
     check_temperature(temperature)
+    return nonnegative_(cosine.clone(), kernel, temperature)
+
+
+def nonnegative_(cosine: Tensor, kernel: str, temperature: float) -> Tensor:
+    """`nonnegative` in place of the cosines.
+
+    Source: Eq. (16).
+    """
     return lookup(kernel, KERNELS, "kernel")(cosine, temperature).clamp_(min=0)
 
 
