@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -45,17 +45,67 @@ def staged_answers(
 ) -> list[StagedAnswer]:
     """Answers when the method prunes inside the decoder, before the blocks of the setting."""
     found: list[StagedAnswer | None] = [None] * len(samples)
-    budgets = geometric(len(samples[0].visual), budget, len(setting.layers))
+    plan = _curves if setting.method == "autoprune" else _shares
     for options, members in _by_options(setting, samples):
-        stages = [
-            Stage(layer, setting.method, count, options)
-            for layer, count in zip(setting.layers, budgets, strict=True)
-        ]
         part = [samples[i] for i in members]
+        stages = plan(setting, adapter, part, budget, options)
         answers = adapter.answer_staged(part, stages, seed=_seeds(setting, part, seed))
         for i, answer in zip(members, answers, strict=True):
             found[i] = answer
     return [answer for answer in found if answer is not None]
+
+
+def _shares(
+    setting: Setting,
+    adapter: OpenAdapter,
+    samples: Sequence[Sample],
+    budget: int,
+    options: Mapping[str, Any],
+) -> list[Stage]:
+    """Stages that each keep the same share, so that the budget is what is left at the end."""
+    budgets = geometric(samples[0].n_v, budget, len(setting.layers))
+    pairs = zip(setting.layers, budgets, strict=True)
+    return [Stage(layer, setting.method, count, options) for layer, count in pairs]
+
+
+def _curves(
+    setting: Setting,
+    adapter: OpenAdapter,
+    samples: Sequence[Sample],
+    budget: int,
+    options: Mapping[str, Any],
+) -> list[Stage]:
+    """AutoPrune's stages: every sample's own curve, by the attention of block 0 on all tokens.
+
+    The budget is the mean of what comes out of the blocks, as the method counts; pruning to it
+    before block 1 has the same. The first stage is the first cut. Nothing is averaged.
+
+    Source: wang2025autoprune.
+    """
+    curves: list[list[int]] = []
+    for start in range(0, len(samples), BATCH):
+        part = samples[start : start + BATCH]
+        words = [inside["text_attention"] for inside in adapter.internals(part, 1)]
+        padded = pad_sequence([x.movedim(1, 0) for x in words], batch_first=True).movedim(1, 2)
+        there = torch.arange(padded.shape[2]) < torch.tensor([s.n_t for s in part])[:, None]
+        found = select_batch(
+            setting.method,
+            text_attention=padded,
+            text_mask=there,
+            budget=1,
+            layer_target=float(budget),
+            n_layers=adapter.n_layers,
+        )
+        curves += [selection.info["curve"] for selection in found]
+    return [
+        Stage(
+            layer,
+            setting.method,
+            tuple(curve[layer - 1] for curve in curves),
+            {**options, "first_cut": layer == setting.layers[0]},
+        )
+        for layer in setting.layers
+    ]
 
 
 def _by_options(

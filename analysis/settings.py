@@ -20,11 +20,14 @@ DRAWS = 3  # the paper averages three runs of Random
 
 TWO_PLACES = (1, 2)  # blocks of the decoder that could stand for "after 2 of 32 layers"
 INTERNALS = ("text_attention", "llm_visual_states", "llm_visual_keys")
-# others' places: merging happens inside; SparseVLM's layers 2, 6 and 15 are three stages
+# others' places: merging happens inside; SparseVLM's layers 2, 6 and 15 are three stages, and
+# AutoPrune prunes after every layer
 PLACES: dict[str, tuple[tuple[int, ...], ...]] = {
     "visionzip": ((0,),),
     "sparsevlm": ((1, 2, 3),),
+    "autoprune": ((1, 2, 3),),
 }
+OPTIONS: dict[str, dict[str, Any]] = {"sparsevlm": {"recycle": True}}
 
 # the paper sets λ = 0.5 on open-ended and λ = 1 on closed-form questions (Sec. 4.1)
 PAPER = {"relevance_weight": 0.5}
@@ -119,7 +122,8 @@ def all_methods(limit: int = ALL_METHODS) -> list[Setting]:
     settings += [Setting("method", "random", layers=(layer,)) for layer in TWO_PLACES]
     listed = {s.method for s in settings}
     for name in (n for n in SELECTORS if n not in listed):
-        settings += [Setting("method", name, layers=place) for place in _places(name)]
+        options = OPTIONS.get(name, {})
+        settings += [Setting("method", name, options, layers=place) for place in _places(name)]
     return [replace(s, family="all_methods", limit=limit) for s in settings]
 
 

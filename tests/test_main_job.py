@@ -27,7 +27,7 @@ from mitheory.errors import BundleError, ParameterError
 from mitheory.models.fruitfly import FruitFlyAdapter, examples
 from mitheory.selection import SELECTORS
 
-UNEVEN: tuple[str, ...] = ()  # how many tokens are left depends on the sample
+UNEVEN = ("autoprune",)  # how many tokens are left depends on the sample
 FEW = [
     Setting("method", "mi_pruner", PAPER, PAPER_CLOSED),
     Setting("method", "random"),
