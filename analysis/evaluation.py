@@ -17,6 +17,7 @@ from mitheory.bundle import Sample
 from mitheory.models.base import Answer, OpenAdapter, Stage, StagedAnswer
 from mitheory.selection import SELECTORS
 from mitheory.selection.inputs import SHAPES
+from mitheory.selection.retention_curve import retention_curve
 
 from .settings import Setting
 
@@ -82,7 +83,7 @@ def _curves(
 
     Source: wang2025autoprune.
     """
-    curves: list[list[int]] = []
+    curves: list[tuple[int, ...]] = []
     for start in range(0, len(samples), BATCH):
         part = samples[start : start + BATCH]
         words = [inside["text_attention"] for inside in adapter.internals(part, 1)]
@@ -93,16 +94,19 @@ def _curves(
             text_attention=padded,
             text_mask=there,
             budget=1,
-            layer_target=float(budget),
-            n_layers=adapter.n_layers,
         )
-        curves += [selection.info["curve"] for selection in found]
+        curves += [
+            retention_curve(
+                s.info["information"], budget, samples[0].n_v, n_layers=adapter.n_layers
+            )
+            for s in found
+        ]
     return [
         Stage(
             layer,
             setting.method,
             tuple(curve[layer - 1] for curve in curves),
-            {**options, "first_cut": layer == setting.layers[0]},
+            {**options, "rating": "cls+text" if layer == setting.layers[0] else "text"},
         )
         for layer in setting.layers
     ]
