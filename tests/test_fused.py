@@ -215,6 +215,21 @@ def test_the_gain_is_the_score_at_the_time(kernel):
 
 
 @with_triton
+def test_no_hope_stays_none_where_nothing_is_redundant(kernel):
+    """A cosine above the row's least by rounding only is the least: p(v_j given v_i) = 0, PMI −∞.
+
+    So nothing is redundant, and every gain after the first infinite; relevance −∞ is never chosen
+    before relevance 1, and −∞ − (−∞) is −∞.
+    """
+    least = torch.full((1, 4), -5e-7, device=DEVICE)
+    picks = fused_greedy(
+        loop([1.0, 2.0, -torch.inf, -torch.inf], charge="minmax", shift=least, rounding=1e-6), 4
+    )
+    assert picks.indices.tolist() == [[1, 0, 2, 3]]
+    assert picks.gains.tolist() == [[2.0, torch.inf, -torch.inf, -torch.inf]]
+
+
+@with_triton
 def test_two_copies_of_the_best_match(kernel):
     """MI-Pruner keeps one of two copies and then the other direction, not the second copy."""
     visual = torch.tensor([[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.2]]])
