@@ -33,6 +33,9 @@ OPTIONS: dict[str, dict[str, Any]] = {"sparsevlm": {"recycle": True}}
 PAPER = {"relevance_weight": 0.5}
 PAPER_CLOSED = {"relevance_weight": 1.0}
 
+# no CLIP text tower here: relevance from V and T, with the sign that the word has
+CDPRUNER: dict[str, Any] = {"relevance_source": "tokens", "sign": 1.0}
+
 # defaults of the options that a family varies, by the method that has them
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "mi_pruner": {"temperature": 0.1, "aggregation": "max", "conditional": "softmax"},
@@ -104,7 +107,7 @@ def methods() -> list[Setting]:
         Setting("method", "attention"),
         Setting("method", "cls_attention"),
         Setting("method", "divprune"),
-        Setting("method", "cdpruner"),
+        Setting("method", "cdpruner", CDPRUNER),
         Setting("method", "oracle"),
     ]
 

@@ -24,7 +24,7 @@ from mitheory.errors import ParameterError
 from mitheory.pmi import self_pmi
 from mitheory.selection import divprune as divprune_module
 from mitheory.selection import mi as mi_module
-from mitheory.selection.divprune import divprune, nearest_cosine
+from mitheory.selection.divprune import divprune
 from mitheory.selection.engine import CosineRows, Picks, rounding_slack
 from mitheory.selection.fused import Loop, available, fused_distances, fused_greedy, fused_mi
 from mitheory.selection.fused import greedy as greedy_module
@@ -135,7 +135,7 @@ def test_mi_pruner_chooses_the_same(seed, b, n, budget, copied, hopeless, whole,
 def test_divprune_chooses_the_same_to_the_last_token(seed, b, n, whole):
     visual = tokens(seed, b, n, copies=n // 4)
     rows = CosineRows(unit_rows("visual", visual))
-    start = 1 - nearest_cosine(rows, b, n)
+    start = 1 - rows.extreme(largest=True)
     unit, slack = rows.unit.to(DEVICE), rounding_slack(visual)
     with mock.patch.object(greedy_module, "WHOLE_GPU", 8192 if whole else 0):
         fused = fused_distances(unit, start.to(DEVICE), n, slack=slack)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from selection_cases import algorithm_1, inputs, max_determinant, max_min, normal
+from selection_cases import algorithm_1, inputs, max_min, normal
 
 from mitheory import select, select_batch
 from mitheory.aggregation import AGGREGATIONS
 from mitheory.distributions import unit_rows
-from mitheory.errors import MissingInputError, ParameterError, UnknownNameError
+from mitheory.errors import ParameterError
 from mitheory.pmi import self_pmi
 from mitheory.scores import mi_score
 from mitheory.selection import engine, greedy, mi, running
-from mitheory.selection.cdpruner import min_max
 from mitheory.selection.engine import CosineRows, ranking, top_picks
 from mitheory.selection.mi import mi_greedy, mi_problem
 
@@ -114,7 +112,7 @@ def test_at_full_relevance_weight_nothing_between_visual_tokens_is_computed(monk
         select("mi_pruner", **case, budget=6, relevance_weight=0.99)
 
 
-@pytest.mark.parametrize("method", ["mi_pruner", "mi_attention", "divprune", "cdpruner"])
+@pytest.mark.parametrize("method", ["mi_pruner", "mi_attention", "divprune", "max_min", "cdpruner"])
 def test_streamed_columns_choose_as_the_whole_matrix_does(method, monkeypatch):
     """Above 1,024 tokens columns are computed one per pick, and the matrix never exists."""
     case = inputs(3, b=4, n_v=30)
@@ -327,63 +325,6 @@ def test_divprune_never_takes_a_token_twice():
     found = select("divprune", visual=v, budget=20)
     assert len(set(found.indices.tolist())) == 20
     assert {i % 16 for i in found.indices[:16].tolist()} == set(range(16))
-
-
-@given(SEEDS, st.integers(1, 6), st.sampled_from([1, -1]), st.sampled_from(["mean", "max"]))
-def test_cdpruner_equals_determinants_from_scratch(seed, k, sign, words):
-    """The Cholesky recursion chooses what recomputing every determinant chooses."""
-    case = one(seed, n_v=11, d=8)
-    v, t = (unit_rows("x", case[name]).numpy() for name in ("visual", "text"))
-    q = sign * getattr(np, words)(v @ t.T, axis=1)
-    quality = (q - q.min() + 1e-6) / (q.max() - q.min())
-    found = select("cdpruner", **case, budget=k, relevance_sign=sign, word_aggregation=words)
-    assert found.indices.tolist() == max_determinant(case["visual"], quality, k)
-    chosen = found.indices.tolist()
-    kernel = quality[:, None] * (v @ v.T) * quality
-    log_det = np.linalg.slogdet(kernel[np.ix_(chosen, chosen)])[1]
-    assert float(found.gains.sum()) == pytest.approx(log_det, abs=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_cdpruner_past_the_rank_follows_relevance(dtype):
-    """128 tokens of rank 24, 40 kept: the public code returns 35 distinct ones."""
-    case = one(7, n_v=128, d=24, dtype=dtype)
-    found = select("cdpruner", **case, budget=40)
-    assert len(set(found.indices.tolist())) == 40
-    assert torch.isfinite(found.gains[:24]).all()
-    assert torch.isneginf(found.gains[24:]).all()
-    v, t = unit_rows("x", case["visual"]), unit_rows("x", case["text"])
-    q = (v @ t.T).mean(1)
-    rest = [i for i in range(128) if i not in found.indices[:24].tolist()]
-    by_relevance = sorted(rest, key=lambda i: -float(q[i]))[:16]
-    assert found.indices[24:].tolist() == by_relevance
-
-
-def test_cdpruner_with_constant_relevance_is_plain_diversity():
-    """The public code divides by zero; here relevance is 1 throughout."""
-    v = normal(3, 8, 6)
-    assert min_max(torch.full((1, 8), 0.3)).tolist() == [[1.0] * 8]
-    found = select(
-        "cdpruner", visual=v, text=torch.zeros(2, 6).double(), budget=5, zero_norm="uninformative"
-    )
-    assert found.indices.tolist() == max_determinant(v, np.ones(8), 5)
-
-
-def test_cdpruner_reads_clip_only_where_it_is_asked_to():
-    case = one(8)
-    plain = indices("cdpruner", case, 5)
-    clip = indices("cdpruner", case, 5, relevance_source="clip", relevance_sign=-1)
-    without = {name: x for name, x in case.items() if not name.startswith("clip")}
-    assert indices("cdpruner", without, 5) == plain
-    assert clip != plain
-    with pytest.raises(MissingInputError, match=r"cdpruner.*clip_visual"):
-        select("cdpruner", **without, budget=5, relevance_source="clip")
-    with pytest.raises(ParameterError, match="relevance_source"):
-        select("cdpruner", **case, budget=5, relevance_source="bert")
-    with pytest.raises(ParameterError, match="relevance_sign"):
-        select("cdpruner", **case, budget=5, relevance_sign=0.5)
-    with pytest.raises(UnknownNameError, match="mean"):
-        select("cdpruner", **case, budget=5, word_aggregation="median")
 
 
 # --- draws --------------------------------------------------------------------------------

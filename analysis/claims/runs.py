@@ -11,6 +11,7 @@ import torch
 from mitheory import select
 from mitheory.selection import SELECTORS
 
+from ..settings import CDPRUNER
 from . import programs
 from .algorithm_1 import Size, algorithm_1, literal_scoring, literal_selection
 from .context import Context
@@ -88,12 +89,13 @@ def timed(context: Context) -> list[dict[str, object]]:
         "MI-Pruner, λ = 1": ("mi_pruner", {"relevance_weight": 1.0}),
         "MI-Pruner, λ = ½": ("mi_pruner", {"relevance_weight": 0.5}),
         **{name: (name, {}) for name in SELECTORS if name != "mi_pruner"},
+        "cdpruner": ("cdpruner", CDPRUNER),
     }
     rows: list[dict[str, object]] = []
     for n in TIMED:
         inputs = _inputs(n, context)
         for label, (method, options) in variants.items():
-            given = {i: inputs[i] for i in {"visual", *SELECTORS[method].requires}}
+            given = {i: inputs[i] for i in {"visual", *SELECTORS[method].required(options)}}
             seconds = []
             for _ in range(3):
                 clock = time.perf_counter()

@@ -7,16 +7,18 @@ the same token in a batch of another size, differently in the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 ROUNDING_UNITS = 8
 BLOCK = 512  # rows of the Gram matrix at a time
+UPPER = 128  # rows of its upper half at a time, on a CPU
 WHOLE = 1024  # tokens up to which the whole matrix is kept
 WHOLE_GPU = 8192  # likewise on a GPU: as many scores as one program of the fused loop holds
 
@@ -119,7 +121,7 @@ class CosineRows:
     def whole(self) -> Tensor | None:
         """The matrix (b, n, n) itself, if it is small."""
         largest = WHOLE_GPU if self.unit.is_cuda else WHOLE
-        return self.unit @ self.unit.mT if self.unit.shape[1] <= largest else None
+        return _gram_of(self.unit) if self.unit.shape[1] <= largest else None
 
     def row(self, j: Tensor) -> Tensor:
         """Cosine (b, n) of every token with token j (b,) of its sample."""
@@ -128,6 +130,37 @@ class CosineRows:
             return self.whole[samples, j]
         return (self.unit @ self.unit[samples, j, :, None])[..., 0]
 
+    def only(self) -> Callable[[int], np.ndarray]:
+        """Rows (n,) of the only sample on a CPU, as NumPy arrays that must not be written to."""
+        if self.whole is not None:
+            return self.whole[0].numpy().__getitem__
+        unit = self.unit[0].numpy()
+        return lambda j: unit @ unit[j]
+
+    def extreme(self, *, largest: bool) -> Tensor:
+        """Largest or smallest cosine (b, n) of every token with another; 0 where there is none."""
+        b, n, _ = self.unit.shape
+        if n == 1:
+            return self.unit.new_zeros(b, 1)
+        hidden = -torch.inf if largest else torch.inf
+        if self.whole is not None:
+            diagonal = self.whole.diagonal(dim1=1, dim2=2)
+            own = diagonal.clone()
+            diagonal.fill_(hidden)
+            out = self.whole.amax(-1) if largest else self.whole.amin(-1)
+            diagonal.copy_(own)
+            return out
+        join = torch.maximum if largest else torch.minimum
+        out = self.unit.new_full((b, n), hidden)
+        for start, block in upper_blocks(self.unit):
+            part = slice(start, start + block.shape[1])
+            block.diagonal(dim1=1, dim2=2).fill_(hidden)
+            over = block.amax(-1) if largest else block.amin(-1)
+            under = block.amax(1) if largest else block.amin(1)
+            out[:, part] = join(out[:, part], over)
+            out[:, start:] = join(out[:, start:], under)
+        return out
+
     def blocks(self) -> Iterator[tuple[int, Tensor]]:
         """First row and content (b, rows, n) of consecutive blocks of at most 512 rows."""
         if self.whole is not None:
@@ -135,6 +168,28 @@ class CosineRows:
             return
         for start in range(0, self.unit.shape[1], BLOCK):
             yield start, self.unit[:, start : start + BLOCK] @ self.unit.mT
+
+
+def upper_blocks(unit: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """First row and content (b, rows, n − first row) of blocks that cover all pairs i ≤ j once."""
+    n = unit.shape[1]
+    size = min(BLOCK, UPPER) if unit.is_cpu else BLOCK
+    for start in range(0, n, size):
+        yield start, product(unit[:, start : start + size], unit[:, start:])
+
+
+def _gram_of(unit: Tensor) -> Tensor:
+    """The whole Gram matrix (b, n, n); of one sample on a CPU through NumPy, which knows that a
+    product with the own transpose is symmetric and computes half of it."""
+    if len(unit) == 1 and unit.is_cpu:
+        only = unit[0].numpy()
+        return torch.from_numpy(only @ only.T)[None]
+    return product(unit, unit)
+
+
+def product(x: Tensor, y: Tensor) -> Tensor:
+    """x yᵀ (b, n, m); of a single sample not as a batch, which is slower."""
+    return (x[0] @ y[0].T)[None] if len(x) == 1 else x @ y.mT
 
 
 def mark(open_: Tensor, j: Tensor) -> None:

@@ -30,7 +30,6 @@ class Options(TypedDict, total=False):
     include_diagonal: bool
     word_aggregation: str
     relevance_source: str
-    relevance_sign: float
     contextual: int | float
     important_ratio: float
     importance: str
@@ -48,6 +47,12 @@ class Options(TypedDict, total=False):
     recycle: bool
     noise: bool
     rating: str
+    sign: float
+    coverage_source: str
+    text_temperature: float
+    visual_temperature: float
+    visual_weight: float
+    first_ratio: float
 
 
 def select(

@@ -11,7 +11,7 @@ from typing import Any
 from .attention import attention, unmerged_axes, unmerged_needs
 from .autoprune import autoprune
 from .autoprune import needed as autoprune_needs
-from .cdpruner import cdpruner
+from .cdpruner import cdpruner, cdpruner_inputs
 from .centered_similarity import centered_similarity
 from .chow_liu import chow_liu
 from .cls_attention import cls_attention
@@ -28,13 +28,16 @@ from .inputs import NORMALIZED, SHAPES, Shapes
 from .log_det import log_det
 from .log_det_mi import log_det_mi
 from .max_coverage import max_coverage
+from .max_min import max_min
 from .mi_attention import mi_attention
 from .mi_pruner import mi_pruner
+from .mmtok import mmtok, mmtok_inputs
 from .oracle import oracle
 from .random import random
 from .similarity import similarity
 from .sparsevlm import needed as sparsevlm_needs
 from .sparsevlm import sparsevlm
+from .trimtokenator import trimtokenator
 from .visionzip import visionzip
 from .vispruner import needed as vispruner_needs
 from .vispruner import vispruner
@@ -126,7 +129,6 @@ SELECTORS: dict[str, Method] = {
         Method("dart", dart, "wen2025dart"),
         Method("autoprune", autoprune, "wang2025autoprune", autoprune_needs),
         Method("divprune", divprune, "alvar2025divprune"),
-        Method("cdpruner", cdpruner, "zhang2025cdpruner"),
         Method("facility_location", facility_location, "nemhauser1978"),
         Method("log_det", log_det, "krause2005"),
         Method("chow_liu", chow_liu, "chow1968"),
@@ -136,6 +138,10 @@ SELECTORS: dict[str, Method] = {
         Method("gcmi", gcmi, "iyer2021"),
         Method("com", com, "iyer2021"),
         Method("log_det_mi", log_det_mi, "iyer2021"),
+        Method("max_min", max_min, "ravi1994"),
+        Method("cdpruner", cdpruner, "zhang2025cdpruner", also=cdpruner_inputs),
+        Method("mmtok", mmtok, "dong2026mmtok", also=mmtok_inputs),
+        Method("trimtokenator", trimtokenator, "zhang2025trimtokenator"),
         Method("oracle", oracle, "ground truth"),
     )
 }
