@@ -57,6 +57,7 @@ class Method:
     source : equation or bib key
     also : inputs needed besides those without default, as a function of all options
     axes : names of axes where they are not those of `SHAPES`, as a function of all options
+    lengths_count : whether the length of a row matters, although it forms cosines too
     """
 
     name: str
@@ -64,6 +65,7 @@ class Method:
     source: str
     also: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
     axes: Callable[[Mapping[str, Any]], Shapes] | None = None
+    lengths_count: bool = False
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -88,7 +90,7 @@ class Method:
     @property
     def scale_free(self) -> tuple[str, ...]:
         """Inputs of which the direction counts alone, not the length of a row."""
-        normalizes = "zero_norm" in self.context
+        normalizes = "zero_norm" in self.context and not self.lengths_count
         return tuple(n for n in self.inputs if normalizes and n in NORMALIZED)
 
     @property
@@ -141,7 +143,7 @@ SELECTORS: dict[str, Method] = {
         Method("max_min", max_min, "ravi1994"),
         Method("cdpruner", cdpruner, "zhang2025cdpruner", also=cdpruner_inputs),
         Method("mmtok", mmtok, "dong2026mmtok", also=mmtok_inputs),
-        Method("trimtokenator", trimtokenator, "zhang2025trimtokenator"),
+        Method("trimtokenator", trimtokenator, "zhang2025trimtokenator", lengths_count=True),
         Method("oracle", oracle, "ground truth"),
     )
 }
