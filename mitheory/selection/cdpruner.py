@@ -35,7 +35,8 @@ PECULIARITIES = (
 
 def cdpruner_inputs(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Inputs that these options need besides V."""
-    return SOURCES.get(options["relevance_source"], ())
+    source = options["relevance_source"]
+    return SOURCES.get(source, ()) if isinstance(source, str) else ()
 
 
 def cdpruner(
@@ -97,7 +98,7 @@ def cdpruner(
     >>> cdpruner(v, text=t, budget=2, relevance_source="tokens", sign=1.0).indices
     tensor([[0, 2]])
     """
-    if relevance_source not in SOURCES:
+    if relevance_source not in tuple(SOURCES):
         raise ParameterError(
             f"relevance_source: expected one of {tuple(SOURCES)}, got {relevance_source!r}"
         )

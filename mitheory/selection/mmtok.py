@@ -23,7 +23,8 @@ TIES = "gains that are equal to rounding are a tie and the lowest index wins"
 
 def mmtok_inputs(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Inputs that these options need besides V and T."""
-    return SOURCES.get(options["coverage_source"], ())
+    source = options["coverage_source"]
+    return SOURCES.get(source, ()) if isinstance(source, str) else ()
 
 
 def mmtok(
@@ -123,7 +124,7 @@ def coverage(
              [0.1250, 0.1250],
              [0.1250, 0.1250]]])
     """
-    if coverage_source not in SOURCES:
+    if coverage_source not in tuple(SOURCES):
         raise ParameterError(
             f"coverage_source: expected one of {tuple(SOURCES)}, got {coverage_source!r}"
         )
