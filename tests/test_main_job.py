@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from analysis import evaluation, reproduction
 from analysis.claims import CLAIMS
 from analysis.cli import app
-from analysis.evaluation import cell, kept_sets
+from analysis.evaluation import cell, kept_sets, staged_answers
 from analysis.extraction import chunks, extract
 from analysis.reproduction import Run, reproduce
 from analysis.settings import PAPER, PAPER_CLOSED, Setting, all_methods, methods, paper_settings
@@ -26,6 +26,8 @@ from mitheory.bundle import Bundle, Sample
 from mitheory.errors import BundleError, ParameterError
 from mitheory.models.fruitfly import FruitFlyAdapter, examples
 from mitheory.selection import SELECTORS
+from mitheory.selection.autoprune import attention_information
+from mitheory.selection.retention_curve import retention_curve
 
 UNEVEN = ("autoprune",)  # how many tokens are left depends on the sample
 FEW = [
@@ -108,6 +110,19 @@ def test_cells_inside_the_decoder_say_what_was_kept(
         (layer,) = setting.layers
         assert table.layer_average.tolist() == [(layer * 144 + (4 - layer) * 9) / 4] * 4
     assert table.seconds.isna().all()
+
+
+def test_autoprune_follows_the_curve_of_each_sample(
+    fly: FruitFlyAdapter, samples: list[Sample]
+) -> None:
+    """Tokens by block are the sample's own curve, from its attention in block 0 alone."""
+    (setting,) = (s for s in all_methods() if s.method == "autoprune")
+    found = staged_answers(setting, fly, samples, 16, seed=0)
+    for inside, answer in zip(fly.internals(samples, 1), found, strict=True):
+        bits = float(attention_information(inside["text_attention"][None]))
+        curve = retention_curve(bits, 16, 144, n_layers=4)
+        assert answer.tokens_per_layer == (144, *curve[:3])
+        assert curve[0] == 40  # 2.5 times 16
 
 
 def test_every_method_is_in_the_table_of_all() -> None:
