@@ -17,7 +17,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint docs index bench clean distclean
+.PHONY: help install reproduce test lint docs index mutants bench clean distclean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,6 +44,10 @@ index: $(STAMP)  ## Rewrite docs/equations.md and docs/claims.md from the code
 
 bench: $(BENCH_STAMP)  ## Time every selector against what one would use instead
 	$(BIN)/python -m benchmarks --out $(OUT)/benchmarks $(ARGS)
+
+mutants: $(DEV_STAMP)  ## Change the theory one thing at a time: which changes do the tests notice?
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/python docs/mutants.py
 
 clean:  ## Remove caches and built documentation
 	rm -rf build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
