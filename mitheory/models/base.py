@@ -15,6 +15,7 @@ from ..bundle import Sample
 from ..selection import Mode
 
 PositionIds = Literal["kept", "compacted"]
+Order = Literal["raster", "pick"]
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,13 @@ class ModelAdapter(Protocol):
         keep: Sequence[Tensor] | None = None,
         *,
         positions: PositionIds = "kept",
+        order: Order = "raster",
     ) -> list[Answer]:
         """Answers when only the visual tokens `keep` (indices, one tensor per sample) are shown.
 
-        Kept tokens are always fed in raster order. ``positions="kept"`` leaves every token the
-        position id it had in the full sequence; ``"compacted"`` renumbers them without gaps.
+        Kept tokens are fed in raster order, or in the order given (``order="pick"``).
+        ``positions="kept"`` leaves every token the position id it had in the full sequence;
+        ``"compacted"`` numbers them without gaps in the order in which they are fed.
         """
         ...
 

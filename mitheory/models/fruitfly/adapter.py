@@ -14,7 +14,7 @@ from ...budgets import Decoder
 from ...bundle import Sample
 from ...errors import MissingInputError, ParameterError, ShapeError
 from ...selection.inputs import SHAPES
-from ..base import Answer, Example, PositionIds, Stage, StagedAnswer
+from ..base import Answer, Example, Order, PositionIds, Stage, StagedAnswer
 from . import staged
 from .checkpoint import default_device, load, revision
 from .network import EXPANSION, Block
@@ -22,6 +22,7 @@ from .scenes import GRID, N_PATCHES, SIDE
 from .vocabulary import MAX_WORDS, WORDS, encode
 
 POSITIONS = ("kept", "compacted")
+ORDERS = ("raster", "pick")
 
 
 class FruitFlyAdapter:
@@ -120,12 +121,25 @@ class FruitFlyAdapter:
         )
 
     @torch.no_grad()
+    def embed(self, words: Sequence[str]) -> Tensor:
+        """Embeddings (n, d) of words of the vocabulary, as they enter the decoder.
+
+        Raises
+        ------
+        ParameterError
+            If a word is not in the vocabulary.
+        """
+        ids = torch.tensor(encode(words), device=self.device)
+        return self.model.decoder.words.weight[ids].cpu()
+
+    @torch.no_grad()
     def answer(
         self,
         samples: Sequence[Sample],
         keep: Sequence[Tensor] | None = None,
         *,
         positions: PositionIds = "kept",
+        order: Order = "raster",
     ) -> list[Answer]:
         """Answers with the kept visual tokens only; ``keep=None`` shows all of them.
 
@@ -137,11 +151,15 @@ class FruitFlyAdapter:
         ShapeError
             If `keep` and `samples` differ in length, or an index is out of range or repeated.
         ParameterError
-            If `positions` is neither "kept" nor "compacted".
+            If `positions` is neither "kept" nor "compacted", or `order` neither "raster" nor
+            "pick".
         """
-        if positions not in POSITIONS:
-            raise ParameterError(f"positions: expected one of {list(POSITIONS)}, got {positions!r}")
+        for name, value, known in (("positions", positions, POSITIONS), ("order", order, ORDERS)):
+            if value not in known:
+                raise ParameterError(f"{name}: expected one of {list(known)}, got {value!r}")
         kept = _check_keep(samples, keep)
+        if order == "pick" and keep is not None:
+            kept = [torch.as_tensor(index, dtype=torch.long) for index in keep]
         answers: list[Answer] = []
         for i in range(0, len(samples), self.batch_size):
             part = slice(i, i + self.batch_size)

@@ -1,0 +1,256 @@
+"""Running a grid: select, answer once per distinct kept set, join. Every file is a unit of work.
+
+A file is written atomically under a name that is the hash of all that its content depends on: the
+data, the model, the code and what is asked. A run that was killed at any instant therefore loses
+the files in flight and nothing else, and what exists is never computed again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from analysis.auditing.plan import code_digest
+from analysis.auditing.spread import steps
+from mitheory.bundle import Bundle, Sample
+from mitheory.errors import MitheoryError, ParameterError
+from mitheory.io import atomic_write_json, atomic_write_parquet
+from mitheory.models.fruitfly import FruitFlyAdapter
+
+from .configuration import Configuration, digest
+from .selecting import kept_sets, set_hash
+
+ANSWERS_PER_FILE = 4096
+SHOWN = ["sample_id", "positions", "order", "shown"]
+"""What an answer depends on, besides the model."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where a grid runs and what is common to its cells; travels to the workers."""
+
+    out: Path
+    bundle: Path
+    model: str
+    seed: int
+    device: str
+    common: str  # hash of data, model, seed and code
+
+    def kept(self, cell: Configuration) -> Path:
+        """Kept sets of a configuration."""
+        return self.out / "kept" / f"{digest([self.common, cell.selection_identity])}.parquet"
+
+    def result(self, cell: Configuration) -> Path:
+        """Rows of a configuration."""
+        return self.out / "results" / f"{digest([self.common, cell.identity])}.parquet"
+
+    def answers(self, questions: Sequence[tuple[str, ...]]) -> Path:
+        """Answers to these, whatever their order."""
+        name = digest([self.common, sorted(map(list, questions))])
+        return self.out / "answers" / self.common / f"{name}.parquet"
+
+
+def job_of(bundle: Path, out: Path, model: str, *, seed: int, device: str = "cpu") -> Job:
+    """The job of a bundle, a model and the code that is there now.
+
+    Raises
+    ------
+    BundleError
+        If the bundle cannot be read.
+    """
+    opened = Bundle.open(bundle)
+    revision = FruitFlyAdapter(model).revision
+    index = (Path(bundle) / "index.json").read_text(encoding="utf-8")
+    common = digest([index, model, revision, seed, code_digest()])
+    if not len(opened):
+        raise ParameterError(f"bundle: expected samples, got none in {bundle}")
+    return Job(Path(out).resolve(), Path(bundle).resolve(), model, seed, device, common)
+
+
+def ablate(
+    cells: Sequence[Configuration],
+    job: Job,
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+) -> list[Path]:
+    """Compute what is missing of a grid; paths of the results, one per cell, in order.
+
+    Parameters
+    ----------
+    cells : each once
+    job : of `job_of`
+    jobs : worker processes; -1 takes all cores
+    scheduler : address of a Dask scheduler, instead of `jobs`; its workers must see the files
+    """
+    with steps(jobs, scheduler) as spread:
+        missing = [c for c in cells if not job.result(c).exists()]
+        to_select = {job.kept(c): c for c in missing if not job.kept(c).exists()}
+        _run(spread.each("select", _select, [(c, job) for c in to_select.values()]))
+        asked = unanswered(missing, job)
+        chunks = [asked[i : i + ANSWERS_PER_FILE] for i in range(0, len(asked), ANSWERS_PER_FILE)]
+        _run(spread.each("answer", _answer, [(tuple(chunk), job) for chunk in chunks]))
+        answered = read_answers(job)
+        for cell in missing:
+            atomic_write_parquet(job.result(cell), joined(cell, job, answered))
+    atomic_write_json(
+        job.out / "grid.json",
+        {"common": job.common, "cells": {job.result(c).stem: c.canonical() for c in cells}},
+    )
+    return [job.result(c) for c in cells]
+
+
+def _run(results: Iterable[Any]) -> None:
+    for _ in results:
+        pass
+
+
+def _select(cell: Configuration, job: Job) -> None:
+    torch.set_num_threads(1)
+    adapter, samples = _loaded(job.model, job.bundle, job.device)
+    table = kept_sets(cell, list(samples.values()), adapter, seed=job.seed)
+    job.kept(cell).parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_parquet(job.kept(cell), table)
+
+
+Question = tuple[str, str, str, str, tuple[int, ...]]
+"""Sample, positions, order, hash of what is shown, and what is shown."""
+
+
+def questions_of(cell: Configuration, job: Job) -> list[Question]:
+    """What a cell asks of the model; samples whose selection failed ask nothing."""
+    table = pd.read_parquet(job.kept(cell)).dropna(subset=["kept"])
+    return [
+        (name, cell.positions, cell.order, set_hash(kept, cell.order), tuple(map(int, kept)))
+        for name, kept in zip(table.sample_id, table.kept, strict=True)
+    ]
+
+
+def unanswered(cells: Sequence[Configuration], job: Job) -> list[Question]:
+    """Distinct questions of the cells that no file answers yet."""
+    known = read_answers(job)
+    seen = set(known[SHOWN].itertuples(index=False, name=None)) if len(known) else set()
+    found: dict[tuple[str, ...], Question] = {}
+    for cell in cells:
+        for question in questions_of(cell, job):
+            if question[:4] not in seen:
+                found.setdefault(question[:4], question)
+    return list(found.values())
+
+
+def _answer(questions: Sequence[Question], job: Job) -> None:
+    torch.set_num_threads(1)
+    adapter, samples = _loaded(job.model, job.bundle, job.device)
+    rows: list[dict[str, Any]] = []
+    groups: dict[tuple[str, str], list[Question]] = {}
+    for question in questions:
+        groups.setdefault(question[1:3], []).append(question)
+    for (positions, order), members in groups.items():
+        ask = _asker(adapter, positions, order)
+        for i in range(0, len(members), adapter.batch_size):
+            rows += _answered(ask, samples, members[i : i + adapter.batch_size])
+    path = job.answers([q[:4] for q in questions])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_parquet(path, pd.DataFrame(rows))
+
+
+Ask = Callable[[list[Sample], list[torch.Tensor]], list[Any]]
+
+
+def _asker(adapter: FruitFlyAdapter, positions: str, order: str) -> Ask:
+    def ask(samples: list[Sample], keep: list[torch.Tensor]) -> list[Any]:
+        return adapter.answer(samples, keep, positions=positions, order=order)  # type: ignore[arg-type]
+
+    return ask
+
+
+def _answered(
+    ask: Ask, samples: dict[str, Sample], members: Sequence[Question]
+) -> list[dict[str, Any]]:
+    """One row per question; where a batch fails, its questions are asked one by one."""
+    own = [samples[q[0]] for q in members]
+    keep = [torch.tensor(q[4], dtype=torch.long) for q in members]
+    try:
+        answers = ask(own, keep)
+    except MitheoryError as error:
+        if len(members) > 1:
+            return [row for q in members for row in _answered(ask, samples, [q])]
+        named = dict(zip(SHOWN, members[0][:4], strict=True))
+        failure = f"{type(error).__name__}: {error}"
+        return [named | {"prediction": None, "log_prob": None, "answer_error": failure}]
+    return [
+        dict(zip(SHOWN, q[:4], strict=True))
+        | {"prediction": a.text, "log_prob": a.log_prob_truth, "answer_error": None}
+        for q, a in zip(members, answers, strict=True)
+    ]
+
+
+def read_answers(job: Job) -> pd.DataFrame:
+    """All answers that files hold, each once."""
+    files = sorted((job.out / "answers" / job.common).glob("*.parquet"))
+    if not files:
+        return pd.DataFrame(columns=[*SHOWN, "prediction", "log_prob", "answer_error"])
+    return pd.concat([pd.read_parquet(f) for f in files], ignore_index=True).drop_duplicates(SHOWN)
+
+
+def joined(cell: Configuration, job: Job, answers: pd.DataFrame) -> pd.DataFrame:
+    """The tidy rows of a cell: what was kept, what was answered, and whether it is right."""
+    _, samples = _loaded(job.model, job.bundle, job.device)
+    kept = pd.read_parquet(job.kept(cell))
+    failed = kept.kept.isna()
+    shown = [None if f else set_hash(k, cell.order) for k, f in zip(kept.kept, failed, strict=True)]
+    table = pd.DataFrame(
+        {
+            "cell": cell.identity,
+            "sample_id": kept.sample_id,
+            "image_id": [samples[s].image_id for s in kept.sample_id],
+            "question_type": [samples[s].question_type for s in kept.sample_id],
+            "negative": [samples[s].negative for s in kept.sample_id],
+            "n_v": [samples[s].n_v for s in kept.sample_id],
+            "n_kept": [0 if f else len(set(k)) for k, f in zip(kept.kept, failed, strict=True)],
+            "shown": shown,
+            "positions": cell.positions,
+            "order": cell.order,
+            "answer": [samples[s].answer for s in kept.sample_id],
+            "seconds": kept.seconds,
+            "error": kept.error,
+        }
+    ).merge(answers, on=SHOWN, how="left", validate="one_to_one")
+    table["error"] = table.error.fillna(table.pop("answer_error"))
+    right = table.prediction == table.answer
+    return table.assign(correct=right.where(table.error.isna()).astype("boolean"))
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, bundle: Path, device: str) -> tuple[FruitFlyAdapter, dict[str, Sample]]:
+    """Once per worker process."""
+    adapter = FruitFlyAdapter(model, device=device)
+    return adapter, {s.sample_id: s for s in Bundle.open(bundle)}
+
+
+def read_results(out: Path) -> pd.DataFrame:
+    """All rows of the last grid that ran in a folder, with one column per axis.
+
+    Raises
+    ------
+    ParameterError
+        If there is no finished grid.
+    """
+    if not (out / "grid.json").exists():
+        raise ParameterError(f"results: expected a finished grid in {out}, got no grid.json")
+    grid = json.loads((out / "grid.json").read_text(encoding="utf-8"))
+    tables = []
+    for name, cell in grid["cells"].items():
+        options = {f"option_{k}": v for k, v in cell["options"].items()}
+        axes = {k: v for k, v in cell.items() if k != "options"}
+        table = pd.read_parquet(out / "results" / f"{name}.parquet")
+        own = {k: v for k, v in (axes | options).items() if k not in table and v is not None}
+        tables.append(table.assign(**own))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,150 @@
+"""Kept sets of a configuration: one row per sample, failures included."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any
+from zlib import crc32
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from mitheory import select, select_batch
+from mitheory.bundle import Sample
+from mitheory.checks import check_budget
+from mitheory.errors import MitheoryError
+from mitheory.models.fruitfly.questions import CLOSED_TYPES
+from mitheory.selection import SELECTORS
+
+from .configuration import FULL, Configuration
+from .scopes import Words, text_of
+from .searching import searched
+
+BATCH = 128
+
+
+def kept_sets(
+    configuration: Configuration, samples: Sequence[Sample], model: Words, *, seed: int
+) -> pd.DataFrame:
+    """What is kept of every sample.
+
+    Columns: sample_id, kept (indices in order of choice, None where it failed), seconds, error.
+    A batch in which one sample fails is done again sample by sample, so that one bad sample
+    costs no other.
+    """
+    rows: list[dict[str, Any]] = []
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        options = configuration.options_for(sample.question_type, CLOSED_TYPES)
+        groups.setdefault(repr((options, sample.n_v)), []).append(sample)
+    for members in groups.values():
+        for start in range(0, len(members), BATCH):
+            part = members[start : start + BATCH]
+            try:
+                rows += _selected(configuration, part, model, seed)
+            except MitheoryError:
+                for sample in part:
+                    rows += _alone(configuration, sample, model, seed)
+    return (
+        pd.DataFrame(rows).set_index("sample_id").loc[[s.sample_id for s in samples]].reset_index()
+    )
+
+
+def _alone(
+    configuration: Configuration, sample: Sample, model: Words, seed: int
+) -> list[dict[str, Any]]:
+    try:
+        return _selected(configuration, [sample], model, seed)
+    except MitheoryError as error:
+        message = f"{type(error).__name__}: {error}"
+        return [{"sample_id": sample.sample_id, "kept": None, "seconds": 0.0, "error": message}]
+
+
+def _selected(
+    configuration: Configuration, samples: Sequence[Sample], model: Words, seed: int
+) -> list[dict[str, Any]]:
+    clock = time.perf_counter()
+    kept = _choose(configuration, samples, model, seed)
+    seconds = (time.perf_counter() - clock) / len(samples)
+    return [
+        {"sample_id": s.sample_id, "kept": k.tolist(), "seconds": seconds, "error": None}
+        for s, k in zip(samples, kept, strict=True)
+    ]
+
+
+def _choose(
+    configuration: Configuration, samples: Sequence[Sample], model: Words, seed: int
+) -> list[Tensor]:
+    if configuration.method == FULL:
+        return [torch.arange(s.n_v) for s in samples]
+    options = configuration.options_for(samples[0].question_type, CLOSED_TYPES)
+    method = SELECTORS[configuration.method]
+    text = [text_of(s, configuration.scope, model) for s in samples]
+    seeds = [sample_seed(s.sample_id, seed, configuration.draw) for s in samples]
+    if configuration.search != "eager":
+        everything = method.defaults | options
+        return [
+            searched(
+                configuration.search, s.visual.double(), t.double(), everything,
+                check_budget(configuration.budget, s.n_v), own,
+            ).indices
+            for s, t, own in zip(samples, text, seeds, strict=True)
+        ]  # fmt: skip
+    needed = set(method.required(options)) - {"visual", "text"}
+    if {"text_attention", "llm_text_states"} & needed:  # ragged along words
+        return [
+            select(
+                configuration.method, visual=s.visual, text=t, budget=configuration.budget,
+                seed=own, grid=s.grid, mode=configuration.mode,
+                **{n: getattr(s, n) for n in needed}, **options,
+            ).indices
+            for s, t, own in zip(samples, text, seeds, strict=True)
+        ]  # fmt: skip
+    padded = pad_sequence(text, batch_first=True)
+    lengths = torch.tensor([len(t) for t in text])
+    found = select_batch(
+        configuration.method,
+        visual=torch.stack([s.visual for s in samples]),
+        text=padded,
+        text_mask=torch.arange(padded.shape[1]) < lengths[:, None],
+        budget=configuration.budget,
+        seed=seeds,
+        grid=samples[0].grid,
+        mode=configuration.mode,
+        **_stacked(samples, needed),
+        **options,
+    )
+    return [selection.indices for selection in found]
+
+
+def _stacked(samples: Sequence[Sample], names: set[str]) -> dict[str, Any]:
+    """Inputs that every sample holds; the front door names one that is missing."""
+    found = {}
+    for name in names:
+        own = [getattr(s, name) for s in samples]
+        if all(x is not None for x in own):
+            found[name] = torch.stack(own)
+    return found
+
+
+def sample_seed(sample_id: str, seed: int, draw: int) -> int:
+    """A seed of the sample's own, so that no kept set depends on batch neighbors."""
+    return crc32(f"{seed + 1000 * draw}:{sample_id}".encode())
+
+
+def set_hash(kept: Sequence[int], order: str) -> str:
+    """Names what the model is shown: the set, or the sequence where it is shown in pick order.
+
+    Examples
+    --------
+    >>> set_hash([3, 1], "raster") == set_hash([1, 3], "raster")
+    True
+    >>> set_hash([3, 1], "pick") == set_hash([1, 3], "pick")
+    False
+    """
+    shown = kept if order == "pick" else sorted(kept)
+    return hashlib.sha256(",".join(map(str, shown)).encode()).hexdigest()[:16]

@@ -1,0 +1,304 @@
+"""The grid: identities, scopes, searches, one answer per kept set, failures, being killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from analysis.ablation import Configuration, ablate, expand, load_grid, read_results
+from analysis.ablation.configuration import FULL
+from analysis.ablation.grids import GRIDS
+from analysis.ablation.running import job_of, unanswered
+from analysis.ablation.scopes import INSTRUCTION, SCOPES, text_of
+from analysis.ablation.searching import searched
+from analysis.ablation.selecting import kept_sets, set_hash
+from analysis.extraction import extract
+from mitheory import select
+from mitheory.bundle import Bundle
+from mitheory.errors import ParameterError, UnknownNameError
+from mitheory.models.fruitfly import FruitFlyAdapter, examples
+from mitheory.provenance import collect
+from mitheory.selection import SELECTORS
+
+GRID = [
+    Configuration(FULL),
+    Configuration("mi_pruner", 16, {"relevance_weight": "paper"}),
+    Configuration("mi_pruner", 16, {"relevance_weight": "paper"}, positions="compacted"),
+    Configuration("mi_pruner", 16, {"relevance_weight": "paper"}, order="pick"),
+    Configuration("random", 1 / 18, draw=1),
+    Configuration("similarity", 16),
+    Configuration("mi_pruner", 16, {"relevance_weight": 0.5}, search="lazy"),
+    Configuration("mi_pruner", 16, {"relevance_weight": 0.5}, scope="content"),
+]
+
+
+@pytest.fixture(scope="module")
+def fly() -> FruitFlyAdapter:
+    return FruitFlyAdapter()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, fly: FruitFlyAdapter) -> Path:
+    path = tmp_path_factory.mktemp("ablation") / "bundle"
+    origin = collect("test", seed=0, model="fruitfly", dtype=torch.float32)
+    extract(fly, examples("test", limit=24), path, origin, limit=24, dtype="float32")
+    return path
+
+
+# --- configurations ---------------------------------------------------------------------------
+
+
+def test_equal_meanings_have_one_identity_and_different_ones_another() -> None:
+    """Written-out defaults and the order of options change nothing; every field does."""
+    one = Configuration("mi_pruner", 0.25, {"temperature": 0.2, "aggregation": "kl"})
+    same = Configuration(
+        "mi_pruner", 0.25, {"aggregation": "kl", "temperature": 0.2, "conditional": "softmax"}
+    )
+    assert one.identity == same.identity
+    others = [
+        Configuration("mi_attention", 0.25, one.options),
+        Configuration("mi_pruner", 0.5, one.options),
+        Configuration("mi_pruner", 0.25, {**one.options, "temperature": 0.1}),
+        Configuration("mi_pruner", 0.25, one.options, scope="content"),
+        Configuration("mi_pruner", 0.25, one.options, mode="faithful"),
+        Configuration("mi_pruner", 0.25, one.options, search="lazy"),
+        Configuration("mi_pruner", 0.25, one.options, draw=1),
+        Configuration("mi_pruner", 0.25, one.options, positions="compacted"),
+        Configuration("mi_pruner", 0.25, one.options, order="pick"),
+    ]
+    assert len({c.identity for c in [one, *others]}) == 10
+    shown = others[-2:]
+    assert {c.selection_identity for c in [one, *shown]} == {one.selection_identity}
+    assert len({c.selection_identity for c in [one, *others]}) == 8
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"method": "mi_prune"}, UnknownNameError, "did you mean 'mi_pruner'"),
+        ({"method": "random", "temperature": 1}, ParameterError, "no .'temperature'"),
+        ({"method": "random", "search": "lazy"}, ParameterError, "score of mi_pruner"),
+        ({"method": "full", "temperature": 1}, ParameterError, "has none"),
+        ({"method": "random", "scope": "words"}, UnknownNameError, "scope"),
+        ({"method": "random", "order": "sorted"}, UnknownNameError, "order"),
+        ({"budget": 3}, ParameterError, "method: expected one"),
+    ],
+)
+def test_bad_cells_are_refused(fields: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Configuration.from_dict(fields)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_the_named_grids_hold_every_cell_once(name: str) -> None:
+    cells = load_grid(name)
+    assert len({c.identity for c in cells}) == len(cells) > 30
+    assert set(GRIDS) == {"paper", "full"}
+    assert {c.identity for c in load_grid("paper")} <= {c.identity for c in load_grid("full")}
+
+
+def test_a_grid_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "- {method: mi_pruner, budget: [8, 0.25], temperature: [0.1, 0.2]}\n- {method: full}\n"
+    )
+    cells = load_grid(str(file))
+    assert [(c.method, c.budget) for c in cells] == [("mi_pruner", 8)] * 2 + [
+        ("mi_pruner", 0.25)
+    ] * 2 + [("full", 1.0)]
+    file.write_text("- {method: mi_pruner, temprature: 0.1}\n")
+    with pytest.raises(ParameterError, match=r"grid.yaml: entry 1: .*temprature"):
+        load_grid(str(file))
+    file.write_text("just words")
+    with pytest.raises(ParameterError, match="list of mappings"):
+        load_grid(str(file))
+    with pytest.raises(ParameterError, match="not there"):
+        load_grid(str(tmp_path / "none.yaml"))
+    with pytest.raises(UnknownNameError, match="grid"):
+        load_grid("papers")
+
+
+# --- scopes and searches ----------------------------------------------------------------------
+
+
+def test_scopes_choose_the_words_that_they_say(bundle: Path, fly: FruitFlyAdapter) -> None:
+    for sample in Bundle.open(bundle):
+        whole = text_of(sample, "prompt", fly)
+        assert torch.equal(whole, sample.text)
+        longer = text_of(sample, "prompt+instruction", fly)
+        assert torch.equal(longer[: sample.n_t], sample.text)
+        assert torch.equal(longer[sample.n_t :], fly.embed(INSTRUCTION))
+        question = text_of(sample, "question", fly)
+        assert torch.equal(question, sample.text[: len(question)])
+        if sample.options:
+            assert sample.tokens[len(question)] == "(a)"
+        places = SCOPES["content"](sample)  # type: ignore[misc]
+        words = [sample.tokens[i] for i in places]
+        assert words
+        assert not {"the", "?", "is"} & set(words)
+        assert torch.equal(text_of(sample, "content", fly), sample.text[places])
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0])
+def test_lazy_search_keeps_what_the_method_keeps(bundle: Path, weight: float) -> None:
+    options = SELECTORS["mi_pruner"].defaults | {"relevance_weight": weight}
+    for sample in Bundle.open(bundle).select(Bundle.open(bundle).sample_ids[:4]):
+        v, t = sample.visual.double(), sample.text.double()
+        expected = select("mi_pruner", visual=v, text=t, budget=12, relevance_weight=weight)
+        for search in ("lazy", "eager"):
+            found = searched(search, v, t, options, 12, 0)
+            assert found.indices.tolist() == expected.indices.tolist()
+
+
+# --- running ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    out = tmp_path_factory.mktemp("grid")
+    ablate(GRID, job_of(bundle, out, "fruitfly", seed=0))
+    return out, read_results(out)
+
+
+def test_rows_are_what_the_model_answers_to_what_is_kept(
+    finished: tuple[Path, pd.DataFrame], bundle: Path, fly: FruitFlyAdapter
+) -> None:
+    """Every cell, against select and answer called by hand."""
+    _, table = finished
+    samples = list(Bundle.open(bundle))
+    assert len(table) == len(GRID) * len(samples)
+    for cell in GRID:
+        rows = table[table.cell == cell.identity].set_index("sample_id")
+        kept = kept_sets(cell, samples, fly, seed=0).set_index("sample_id").kept
+        keep = [torch.tensor(kept[s.sample_id]) for s in samples]
+        answers = fly.answer(samples, keep, positions=cell.positions, order=cell.order)  # type: ignore[arg-type]
+        for sample, answer, k in zip(samples, answers, keep, strict=True):
+            row = rows.loc[sample.sample_id]
+            assert (row.prediction, row.correct) == (answer.text, answer.text == sample.answer)
+            assert row.log_prob == pytest.approx(answer.log_prob_truth, abs=1e-4)
+            assert row.shown == set_hash(k.tolist(), cell.order)
+            assert row.n_kept == len(k)
+
+
+def test_pick_order_shows_the_same_tokens_in_another_order(
+    finished: tuple[Path, pd.DataFrame],
+) -> None:
+    """The kept sets agree, and the answers' probabilities do not all."""
+    _, table = finished
+    raster, pick = (table[table.cell == GRID[i].identity].reset_index() for i in (1, 3))
+    assert (raster.n_kept == pick.n_kept).all()
+    assert not (raster.log_prob == pick.log_prob).all()
+
+
+def test_one_distinct_kept_set_is_answered_once(
+    finished: tuple[Path, pd.DataFrame], bundle: Path
+) -> None:
+    """Cells that keep the same tokens share the answer; nothing is left to ask."""
+    out, table = finished
+    job = job_of(bundle, out, "fruitfly", seed=0)
+    files = list((out / "answers").rglob("*.parquet"))
+    answered = pd.concat([pd.read_parquet(f) for f in files])
+    shown = ["sample_id", "positions", "order", "shown"]
+    assert not answered.duplicated(shown).any()
+    assert len(answered) == len(table[shown].drop_duplicates()) < len(table)
+    assert unanswered(GRID, job) == []
+
+
+def test_a_second_run_computes_nothing(
+    finished: tuple[Path, pd.DataFrame], bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, table = finished
+    monkeypatch.setattr("analysis.ablation.running.kept_sets", None)
+    monkeypatch.setattr("analysis.ablation.running._answered", None)
+    ablate(GRID, job_of(bundle, out, "fruitfly", seed=0))
+    pd.testing.assert_frame_equal(read_results(out), table)
+
+
+def test_a_longer_grid_and_another_seed_reuse_what_they_can(
+    finished: tuple[Path, pd.DataFrame], bundle: Path
+) -> None:
+    out, table = finished
+    before = set((out / "kept").iterdir())
+    more = [*GRID, Configuration("divprune", 16)]
+    ablate(more, job_of(bundle, out, "fruitfly", seed=0))
+    assert len(set((out / "kept").iterdir()) - before) == 1
+    again = read_results(out)
+    pd.testing.assert_frame_equal(again.head(len(table))[list(table)], table)
+    other = job_of(bundle, out, "fruitfly", seed=1)
+    assert not other.kept(GRID[0]).exists()
+    ablate(GRID, job_of(bundle, out, "fruitfly", seed=0))
+
+
+def test_failures_are_rows_and_cost_nobody_else(bundle: Path, tmp_path: Path) -> None:
+    """A method without its input, and a budget above the number of tokens: typed errors, row by
+    row, while the rest of the grid is answered."""
+    cells = [
+        Configuration("cdpruner", 16, {"relevance_source": "clip"}),
+        Configuration("similarity", 500),
+        Configuration("similarity", 16),
+    ]
+    ablate(cells, job_of(bundle, tmp_path, "fruitfly", seed=0))
+    table = read_results(tmp_path)
+    failed, large, good = (table[table.cell == c.identity] for c in cells)
+    assert failed.error.str.startswith("MissingInputError: ").all()
+    assert large.error.str.startswith("BudgetError: ").all()
+    assert good.error.isna().all()
+    assert failed.correct.isna().all()
+    assert good.correct.notna().all()
+
+
+def test_results_of_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="finished grid"):
+        read_results(tmp_path)
+
+
+def test_expand_makes_every_combination_once() -> None:
+    cells = expand({"method": "mi_pruner", "budget": [8, 16], "aggregation": ["max", "kl", "max"]})
+    assert [(c.budget, c.options["aggregation"]) for c in cells] == [
+        (8, "max"), (8, "kl"), (16, "max"), (16, "kl"),
+    ]  # fmt: skip
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from analysis.ablation import Configuration, ablate
+from analysis.ablation.running import job_of
+cells = [
+    Configuration("mi_pruner", k, {"relevance_weight": w})
+    for k in (4, 8, 16, 32) for w in (0.3, 0.6)
+]
+ablate(cells, job_of(Path(sys.argv[1]), Path(sys.argv[2]), "fruitfly", seed=0))
+"""
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_it_ends_with_the_same_table(bundle: Path, tmp_path: Path) -> None:
+    """SIGKILL after growing times; no file that exists is ever rewritten, and the table is that of
+    an undisturbed run but for the seconds."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    command = [sys.executable, "-c", KILLED, str(bundle)]
+    subprocess.run([*command, str(whole)], check=True)
+    seen: dict[Path, int] = {}
+    for i in range(20):
+        process = subprocess.Popen([*command, str(broken)], start_new_session=True)
+        time.sleep(2.0 + 0.15 * i)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for file in broken.rglob("*.parquet"):
+            pd.read_parquet(file)  # whole, however it ended
+            written = file.stat().st_mtime_ns
+            assert seen.setdefault(file, written) == written
+    subprocess.run([*command, str(broken)], check=True)
+    for file, written in seen.items():
+        assert file.stat().st_mtime_ns == written
+    first, second = (read_results(out).drop(columns="seconds") for out in (whole, broken))
+    pd.testing.assert_frame_equal(first, second)
