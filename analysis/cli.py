@@ -216,6 +216,57 @@ def verdict_table(audited: Audited) -> Table:
 
 
 @app.command()
+def ablate(
+    out: Out = Path("ablation"),
+    grid: Annotated[str, typer.Option(help="paper, full, or a YAML file.")] = "paper",
+    model: Annotated[
+        str, typer.Option(help="fruitfly, fruitfly-contrastive, or a checkpoint file.")
+    ] = "fruitfly",
+    split: Annotated[str, typer.Option(help="Of the dataset: train, validation or test.")] = "test",
+    limit: Annotated[int, typer.Option(help="Number of questions.", min=1)] = 3200,
+    reference: Annotated[
+        str, typer.Option(help="Cell to compare with, at every budget: axis=value,axis=value.")
+    ] = "method=mi_pruner,relevance_weight=paper",
+    seed: Seed = 0,
+    jobs: Annotated[int, typer.Option(help="Worker processes; -1 takes all cores.")] = 2,
+    scheduler: Annotated[
+        str, typer.Option(help="Dask scheduler (tcp://...) whose workers see the same files.")
+    ] = "",
+    device: Device = "cpu",
+) -> None:
+    """Change one thing and see what it does to the answers: a grid of settings, with intervals.
+
+    A YAML grid is a list of mappings from an axis to a value or a list of values, each expanded
+    on its own. Axes: method, budget (tokens or ratio), mode, scope (what counts as T), positions,
+    order, search, draw, and every option of the method (relevance_weight may be "paper").
+
+    Writes results.parquet (a row per sample and cell), summary.csv and compared.csv. Killed at
+    any moment and started again, it goes on where it was.
+
+    [bold]Example[/]: mitheory ablate --grid paper --limit 800 --out ablation/
+    """
+    from .ablation import ablate as compute
+    from .ablation import load_grid
+    from .ablation.reporting import reference_of, write_tables
+    from .ablation.running import job_of, prepared
+
+    cells = load_grid(grid)
+    reference_of(cells, reference)  # a wrong name is told before the work
+    bundle = prepared(
+        out, model, split=split, limit=limit, seed=seed, device=device, command=_command()
+    )
+    console.print(f"{len(cells)} cells on {limit} {split} questions")
+    compute(
+        cells,
+        job_of(bundle, out, model, seed=seed, device=device),
+        jobs=jobs,
+        scheduler=scheduler or None,
+    )
+    table = write_tables(out, cells, reference)
+    console.print(f"{len(table)} comparisons in [bold]{out / 'compared.csv'}[/]")
+
+
+@app.command()
 def claims() -> None:
     """List the claims that `mitheory audit` can test.
 

@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from analysis.ablation import Configuration, ablate, expand, load_grid, read_results
 from analysis.ablation.configuration import FULL
@@ -20,6 +22,8 @@ from analysis.ablation.running import job_of, unanswered
 from analysis.ablation.scopes import INSTRUCTION, SCOPES, text_of
 from analysis.ablation.searching import searched
 from analysis.ablation.selecting import kept_sets, set_hash
+from analysis.ablation.statistics import compared, detectable, judged, summary
+from analysis.cli import app
 from analysis.extraction import extract
 from mitheory import select
 from mitheory.bundle import Bundle
@@ -27,6 +31,7 @@ from mitheory.errors import ParameterError, UnknownNameError
 from mitheory.models.fruitfly import FruitFlyAdapter, examples
 from mitheory.provenance import collect
 from mitheory.selection import SELECTORS
+from mitheory.statistics import clustered_mean
 
 GRID = [
     Configuration(FULL),
@@ -302,3 +307,104 @@ def test_killed_twenty_times_it_ends_with_the_same_table(bundle: Path, tmp_path:
         assert file.stat().st_mtime_ns == written
     first, second = (read_results(out).drop(columns="seconds") for out in (whole, broken))
     pd.testing.assert_frame_equal(first, second)
+
+
+# --- statistics -------------------------------------------------------------------------------
+
+
+def rows_of(cells: dict[str, list[int]], scenes: int = 100) -> pd.DataFrame:
+    """Results as `read_results` has them: two questions a scene, right or wrong as given."""
+    tables = [
+        pd.DataFrame(
+            {
+                "cell": name,
+                "sample_id": [f"q{i}" for i in range(len(right))],
+                "image_id": [f"s{i % scenes}" for i in range(len(right))],
+                "correct": pd.array(right, dtype="boolean"),
+                "error": None,
+            }
+        )
+        for name, right in cells.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_differences_are_paired_and_failures_are_left_out_and_counted() -> None:
+    """By hand: of 4 questions the second cell answers one more; a failed row counts for neither."""
+    results = rows_of({"a": [1, 0, 0, 1], "b": [1, 1, 0, 1]}, scenes=4)
+    results.loc[(results.cell == "b") & (results.sample_id == "q2"), ["correct", "error"]] = [
+        pd.NA,
+        "BudgetError: x",
+    ]
+    (a, b) = summary(results).to_dict("records")
+    assert (a["accuracy"], a["n"], a["failed"]) == (0.5, 4, 0)
+    assert (b["accuracy"], b["n"], b["failed"]) == (1.0, 3, 1)
+    (row,) = compared(results, "a").to_dict("records")
+    assert row["difference"] == pytest.approx(1 / 3)
+    assert (row["cell"], row["n"], row["p_mcnemar"]) == ("b", 3, 1.0)
+    with pytest.raises(ParameterError, match="reference"):
+        compared(results, "c")
+
+
+def test_the_detectable_difference_is_found_four_times_in_five() -> None:
+    """Calibration: paired rows whose true difference is what `detectable` says; a 5% test finds it
+    in 80% of draws, and finds half of it much more rarely."""
+    rng = np.random.default_rng(0)
+    clusters = np.arange(600) // 2
+    spread = rng.choice([-1, 0, 0, 1], size=600).astype(float)
+    needed = detectable(spread, clusters)
+    assert 0.05 < needed < 0.12
+
+    def found(shift: float) -> float:
+        hits = 0
+        for _ in range(300):
+            x = rng.choice([-1, 0, 0, 1], size=600) + shift
+            m = clustered_mean(x, clusters)
+            hits += abs(m.value) > 1.96 * m.se
+        return hits / 300
+
+    assert 0.7 < found(needed) < 0.9
+    assert found(needed / 2) < 0.45
+
+
+def test_holm_is_over_the_family_and_not_over_more() -> None:
+    rng = np.random.default_rng(1)
+    cells = {name: rng.integers(0, 2, 200).tolist() for name in "abcd"}
+    cells["b"] = [1] * 200
+    table = compared(rows_of(cells), "a")
+    alone = compared(rows_of(cells), "a", ["b"])
+    assert alone.p_holm[0] == alone.p_value[0]
+    first = table[table.cell == "b"].iloc[0]
+    assert first.p_holm == pytest.approx(3 * first.p_value)
+    assert (table.p_holm >= table.p_value).all()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.01, 0.2, "better"),
+        (-0.2, -0.01, "worse"),
+        (-0.01, 0.01, "no difference that matters"),
+        (-0.05, 0.01, "undecided"),
+    ],
+)
+def test_no_difference_is_not_too_few_samples(low: float, high: float, verdict: str) -> None:
+    assert judged(pd.Series({"low": low, "high": high}), 0.02) == verdict
+
+
+def test_the_command_writes_rows_and_a_summary(bundle: Path, tmp_path: Path) -> None:
+    """`mitheory ablate` on a file: the table of the library, a summary, and the reference named."""
+    grid, out = tmp_path / "grid.yaml", tmp_path / "out"
+    grid.write_text("- {method: full}\n- {method: [similarity, random], budget: 16}\n")
+    arguments = ["ablate", "--grid", str(grid), "--out", str(out), "--limit", "12", "--jobs", "1"]
+    result = CliRunner().invoke(app, [*arguments, "--reference", "method=similarity"])
+    assert result.exit_code == 0, result.output
+    table = pd.read_parquet(out / "results.parquet")
+    assert len(table) == 36
+    compared_ = pd.read_csv(out / "compared.csv")
+    assert set(compared_.method) == {"full", "random"}
+    assert {"difference", "low", "high", "detectable", "p_holm"} <= set(compared_)
+    assert set(pd.read_csv(out / "summary.csv").method) == {"full", "similarity", "random"}
+    bad = CliRunner().invoke(app, [*arguments, "--reference", "method=divprune"])
+    assert bad.exit_code != 0
+    assert "no cell of the grid" in str(bad.exception)

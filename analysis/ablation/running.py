@@ -19,10 +19,12 @@ import torch
 
 from analysis.auditing.plan import code_digest
 from analysis.auditing.spread import steps
+from analysis.extraction import extract
+from mitheory import provenance
 from mitheory.bundle import Bundle, Sample
 from mitheory.errors import MitheoryError, ParameterError
 from mitheory.io import atomic_write_json, atomic_write_parquet
-from mitheory.models.fruitfly import FruitFlyAdapter
+from mitheory.models.fruitfly import FruitFlyAdapter, examples
 
 from .configuration import Configuration, digest
 from .selecting import kept_sets, set_hash
@@ -72,6 +74,24 @@ def job_of(bundle: Path, out: Path, model: str, *, seed: int, device: str = "cpu
     if not len(opened):
         raise ParameterError(f"bundle: expected samples, got none in {bundle}")
     return Job(Path(out).resolve(), Path(bundle).resolve(), model, seed, device, common)
+
+
+def prepared(
+    out: Path, model: str, *, split: str, limit: int, seed: int, device: str, command: str
+) -> Path:
+    """The bundle of a run, extracted where it is not there yet."""
+    adapter = FruitFlyAdapter(model, device=device)
+    origin = provenance.collect(
+        command=command,
+        seed=seed,
+        device=str(adapter.device),
+        dtype="float32",
+        model=model,
+        revision=adapter.revision,
+    )
+    source = examples(split, limit=limit, seed=seed)
+    extract(adapter, source, out / "bundle", origin, limit=limit, dtype="float32", overwrite=True)
+    return out / "bundle"
 
 
 def ablate(

@@ -88,7 +88,7 @@ def compared(
         )  # fmt: skip
         pair = both[cell].to_numpy(), both[reference].to_numpy()
         rng = np.random.default_rng(seed)
-        test = paired_permutation(*pair, clusters, n_resamples=RESAMPLES, rng=rng)
+        test = paired_permutation(*pair, clusters, rng=rng)
         apart = both[cell].to_numpy(float) - both[reference].to_numpy(float)
         rows.append(
             {
