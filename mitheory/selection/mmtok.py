@@ -90,8 +90,8 @@ def mmtok(
         visual_weight=visual_weight,
         zero_norm=zero_norm,
     )
-    warmth = min(text_temperature, visual_temperature)  # magnifies the rounding of a cosine
-    picks = facility_greedy(weights, budget, scale=1 + 1 / warmth)
+    # a temperature magnifies the rounding of a cosine; those with words are rounded afterwards
+    picks = facility_greedy(weights, budget, scale=1 + 1 / visual_temperature)
     return dataclasses.replace(picks, departures=(TIES,))
 
 
@@ -140,10 +140,12 @@ def coverage(
             raise MissingInputError('mmtok: coverage_source="encoder" needs encoder_features')
         features = unit_rows("encoder_features", encoder_features, zero_norm=zero_norm)
         features = features.to(visual.dtype)
-    words = unit_rows("text", text, zero_norm=zero_norm)
+    # words are few and their temperature is low: in double precision, or ties would be as wide
+    words = unit_rows("text", text.double(), zero_norm=zero_norm)
+    patches = unit_rows("visual", visual.double(), zero_norm=zero_norm)
     n_t, n_v = words.shape[1], unit.shape[1]
     out = unit.new_empty(len(unit), n_t + n_v, n_v)
-    out[:, :n_t] = (product(words, unit) / text_temperature).softmax(-1) / n_t
+    out[:, :n_t] = (product(words, patches) / text_temperature).softmax(-1) / n_t
     own = product(features, features).div_(visual_temperature).softmax(-1)
     torch.mul(own, visual_weight / n_v, out=out[:, n_t:])
     return out
