@@ -141,6 +141,28 @@ def check_share(name: str, value: float) -> float:
     return _check_number(name, value, low=0.0, high=1.0)
 
 
+def check_count(name: str, value: int, *, least: int = 0) -> int:
+    """`value` if it is a whole number of at least `least`; ParameterError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ParameterError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+    return value
+
+
+def check_finite_number(name: str, value: float) -> float:
+    """`value` if it is a finite number; ParameterError otherwise."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise ParameterError(f"{name}: expected a finite number, got {value!r}")
+    return float(value)
+
+
+def check_flag(name: str, value: bool) -> bool:
+    """`value` if it is True or False; ParameterError otherwise."""
+    if not isinstance(value, bool):
+        raise ParameterError(f"{name}: expected True or False, got {value!r}")
+    return value
+
+
 def _check_number(
     name: str, value: float, *, low: float, high: float, open_low: bool = False
 ) -> float:

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import lookup
-from ..errors import MissingInputError
+from ..checks import check_count, check_finite_number, lookup
+from ..errors import DistributionError, MissingInputError
 from .engine import Picks, relative_slack, top_picks
+from .retention_curve import LAYERS, retention_curve, slope
 
 GUARD = 1e-6
 SHARE_OF_TEXT = 0.3
@@ -23,6 +24,8 @@ def autoprune(
     budget: int,
     cls_attention: Tensor | None = None,
     rating: str = "text",
+    layer_target: float | None = None,
+    n_layers: int = LAYERS,
 ) -> Picks:
     """The tokens that the words attend to most, mean over heads and words.
 
@@ -39,12 +42,15 @@ def autoprune(
     text_attention : (b, heads, n_t, n_v)
     cls_attention : (b, heads, n_v), for rating "cls+text"
     rating : "text" or "cls+text"
+    layer_target : mean over layers of the tokens that are kept, if the sample's curve is wanted
+    n_layers : of the decoder, for the curve
 
     Returns
     -------
     Picks
-        info: "information", in bits as coded, and "mutual_information", in nats, of the attention
-        as a proper joint distribution, mean over heads.
+        info: "information", in bits as coded; "mutual_information", in nats, of the attention as a
+        proper joint distribution, mean over heads; "slope" of the curve; and "curve", the tokens
+        that every layer keeps, None without a target.
 
     Raises
     ------
@@ -52,29 +58,52 @@ def autoprune(
         For another rating.
     MissingInputError
         If the rating needs `cls_attention` and there is none.
+    BudgetError
+        If no curve has that target.
+    DistributionError
+        If attention is negative.
+    ParameterError
+        If the target or the number of layers is none of what they may be.
 
     Examples
     --------
     >>> seen = torch.tensor([[[[0.5, 0.1], [0.1, 0.5]]]])
     >>> picks = autoprune(seen, budget=1)
-    >>> picks.indices, {name: round(x, 3) for name, x in picks.info[0].items()}
-    (tensor([[0]]), {'information': 0.21, 'mutual_information': 0.243})
+    >>> picks.indices, {name: x and round(x, 3) for name, x in picks.info[0].items()}
+    (tensor([[0]]),
+     {'information': 0.21, 'mutual_information': 0.243, 'slope': 0.358, 'curve': None})
     """
     lookup(rating, {name: name for name in RATINGS}, "rating")
+    check_count("n_layers", n_layers, least=2)
+    if layer_target is not None:
+        check_finite_number("layer_target", layer_target)
+    if bool((text_attention < 0).any()):
+        raise DistributionError("text_attention: expected no negative attention, got some")
     information = attention_information(text_attention)
     scores = text_attention.mean((1, 2))
     if rating == "cls+text":
         if cls_attention is None:
             raise MissingInputError('autoprune: rating="cls+text" needs cls_attention')
-        weight = SHARE_OF_TEXT * information[:, None] / text_attention.shape[2]
+        weight = SHARE_OF_TEXT * information[:, None].to(scores) / text_attention.shape[2]
         scores = cls_attention.mean(1).to(scores) + weight * scores
     picks = top_picks(scores, budget, slack=relative_slack(scores))
     proper = mutual_information(text_attention)
+    n_v = scores.shape[1]
     info = [
-        {"information": float(bits), "mutual_information": float(nats)}
-        for bits, nats in zip(information, proper, strict=True)
+        {
+            "information": bits,
+            "mutual_information": nats,
+            "slope": slope(bits),
+            "curve": None
+            if layer_target is None
+            else list(retention_curve(bits, layer_target, n_v, n_layers=n_layers)),
+        }
+        for bits, nats in zip(information.tolist(), proper.tolist(), strict=True)
     ]
-    notes = ("Dropped tokens are not merged; in the public code some are.",)
+    notes = (
+        "One stage keeps the budget; the public code prunes after every layer along its curve.",
+        "Dropped tokens are not merged; in the public code some are.",
+    )
     return Picks(
         picks.indices, picks.gains, picks.evaluations, picks.guarantee, departures=notes, info=info
     )
@@ -86,7 +115,7 @@ def needed(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def attention_information(text_attention: Tensor) -> Tensor:
-    """The public code's information (b,) of words and tokens, in bits, summed over heads.
+    """The public code's information (b,) of words and tokens, in bits and float64, over all heads.
 
     .. math:: I = \\sum_h \\sum_{xy} p_{xy} \\log_2
         \\max\\Bigl(\\frac{p_{xy}}{p_y / n_t + 10^{-6}}, 10^{-6}\\Bigr),
@@ -102,13 +131,16 @@ def attention_information(text_attention: Tensor) -> Tensor:
     text_attention : (b, heads, n_t, n_v)
     """
     n_t = text_attention.shape[2]
-    joint = text_attention / n_t
+    joint = text_attention.double() / n_t
     ratio = joint / (joint.sum(2, keepdim=True) / n_t + GUARD)
     return (joint * ratio.clamp_min(GUARD).log2()).sum((1, 2, 3))
 
 
 def mutual_information(text_attention: Tensor) -> Tensor:
-    """I(X; Y) (b,) in nats of the attention scaled to sum to one, mean over heads.
+    """I(X; Y) (b,) in nats and float64 of the attention scaled to sum to one, mean over heads.
+
+    Being a mean over heads, it is the information given a head that is drawn uniformly, and at most
+    log min(n_t, n_v). Words weigh as much as they attend to the image.
 
     Source: cover2006, Eq. (2.28).
 
@@ -116,8 +148,9 @@ def mutual_information(text_attention: Tensor) -> Tensor:
     ----------
     text_attention : (b, heads, n_t, n_v), a head of zeros has no information
     """
-    total = text_attention.sum((2, 3), keepdim=True)
-    joint = text_attention / torch.where(total > 0, total, 1.0)
+    attention = text_attention.double()
+    total = attention.sum((2, 3), keepdim=True)
+    joint = attention / torch.where(total > 0, total, 1.0)
     product = joint.sum(3, keepdim=True) * joint.sum(2, keepdim=True)
     ratio = torch.where(joint > 0, joint / torch.where(product > 0, product, 1.0), 1.0)
     return (joint * ratio.log()).sum((2, 3)).mean(1)

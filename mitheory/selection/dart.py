@@ -1,142 +1,202 @@
-"""DART: pivots of large keys, and for each the tokens that are least like it."""
+"""DART: a few pivots of large norm, and the tokens that are least like them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..checks import check_count, lookup
 from ..distributions import unit_rows
-from ..errors import BudgetError, ParameterError
-from .engine import Picks, first_best, mark, ranking, relative_slack, rounding_slack
+from ..errors import BudgetError, MissingInputError, ParameterError
+from .engine import Picks, ranking, relative_slack, rounding_slack
+
+PIVOTS = 4
+VISITS = ("norm", "set")
+IMAGE_START = 35
+"""Tokens before the image in the prompt of LLaVA-1.5."""
 
 
 def dart(
     llm_visual_states: Tensor,
-    llm_text_states: Tensor,
     llm_visual_keys: Tensor,
-    llm_text_keys: Tensor,
     *,
     budget: int,
-    image_pivots: int = 4,
-    text_pivots: int = 4,
+    llm_text_states: Tensor | None = None,
+    llm_text_keys: Tensor | None = None,
+    image_pivots: int = PIVOTS,
+    text_pivots: int = PIVOTS,
+    visit: str = "norm",
+    image_start: int = IMAGE_START,
     zero_norm: str = "error",
     mode: str = "exact",
 ) -> Picks:
-    """Pivots by the L1 norm of their keys; then, pivot by pivot, the tokens of lowest cosine to it.
+    """Visual pivots, and for every pivot the tokens whose states have the lowest cosine with its.
 
-    Image pivots are kept. Every pivot, those of the image first and both kinds by descending norm,
-    takes its share of the tokens that nobody took yet. The public code visits the pivots in the
-    order of a hash table, which moves one or two tokens.
+    Pivots are the visual and the text tokens with the largest L1 norm of all their keys together.
+    Each takes its share of the visual tokens not yet taken; text pivots are not kept themselves.
+    Visual pivots come first, then text pivots, each in descending order of their norms
+    (``visit="norm"``); the public code visits them in the order of a Python set of their positions
+    in the prompt, ``visit="set"`` with the image at `image_start`.
 
-    In mode "faithful" every pivot takes ⌊budget / 8⌋ tokens, so that 4 + 8 ⌊budget / 8⌋ are kept.
-    In mode "exact" the shares add up to the budget: the first pivots take one more where it does
-    not divide, and with fewer tokens or words than pivots there are fewer pivots. Gains are minus
-    the cosine to the pivot, NaN for image pivots.
+    In mode "faithful" every pivot takes ⌊budget / pivots⌋ tokens, and the visual pivots come on
+    top: 4 + 8 ⌊budget / 8⌋ tokens. In mode "exact" the visual pivots are of the budget, as many as
+    fit into it; the rest is shared equally, pivots visited first taking one more; and the text may
+    be shorter than the number of its pivots.
 
     Source: wen2025dart.
 
     Parameters
     ----------
-    llm_visual_states, llm_text_states : (b, n_v, d_llm), (b, n_t, d_llm)
-        Outputs of the layer before the pruning, behind the model's final norm in the public code.
-    llm_visual_keys, llm_text_keys : (b, heads, n_v, d), (b, heads, n_t, d), after rotary angles
-    image_pivots, text_pivots : how many; at least one of both together
+    llm_visual_states, llm_text_states : (b, n_v, d), (b, n_t, d), behind the model's final norm
+    llm_visual_keys, llm_text_keys : (b, heads, n_v, d_key), (b, heads, n_t, d_key), after rotation
+    image_pivots, text_pivots : how many of each; the inputs of text are needed if there are any
+    visit : "norm" or "set"
+    image_start : position of the first visual token in the prompt
+
+    Returns
+    -------
+    Picks
+        Gains are 1 − cosine with the pivot that took the token, NaN for the pivots themselves.
 
     Raises
     ------
-    ParameterError
-        If a number of pivots is no nonnegative integer, or both are 0.
     BudgetError
-        In mode "faithful", where the public code fails: fewer words or tokens than pivots, or
-        fewer tokens than it would keep.
+        In mode "faithful", where the public code fails: fewer tokens than pivots, or no tokens left
+        for the last of them.
+    MissingInputError
+        If there are text pivots without inputs of text.
+    ParameterError
+        If there is no pivot, or a number or `visit` is none of what they may be.
 
     Examples
     --------
-    >>> states = torch.tensor([[[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [-1.0, 0.1]]])
-    >>> keys = torch.tensor([[[[5.0], [1.0], [1.0], [1.0]]]])
-    >>> word = torch.tensor([[[0.0, -1.0]]]), torch.ones(1, 1, 1, 1)
-    >>> dart(states, word[0], keys, word[1], budget=3, image_pivots=1, text_pivots=1).indices
-    tensor([[0, 3, 2]])
+    >>> states = torch.tensor([[[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-1.0, 0.0]]])
+    >>> keys = torch.tensor([[[[3.0], [1.0], [-2.0], [0.0]]]])
+    >>> dart(states, keys, budget=3, image_pivots=2, text_pivots=0).indices
+    tensor([[0, 2, 3]])
     """
-    n, n_t = llm_visual_states.shape[1], llm_text_states.shape[1]
-    _check_pivots(image_pivots, text_pivots)
+    _check(image_pivots, text_pivots, visit, image_start)
+    b, n, _ = llm_visual_states.shape
+    if text_pivots and (llm_text_states is None or llm_text_keys is None):
+        missing = "llm_text_states" if llm_text_states is None else "llm_text_keys"
+        raise MissingInputError(f"dart: text_pivots={text_pivots} needs {missing}")
+    n_t = 0 if llm_text_keys is None or not text_pivots else llm_text_keys.shape[2]
     if mode == "faithful":
-        share = budget // (image_pivots + text_pivots)
-        _refuse(image_pivots, text_pivots, share, n, n_t)
-        of_image, of_text = image_pivots, text_pivots
-        shares = [share] * (of_image + of_text)
-    else:
-        of_image, of_text = min(image_pivots, budget), min(text_pivots, n_t)
-        if not of_image + of_text:  # only possible without words to choose from
-            raise ParameterError("text_pivots: expected a pivot, got none")
-        each, more = divmod(budget - of_image, of_image + of_text)
-        shares = [each + (i < more) for i in range(of_image + of_text)]
-    visual = unit_rows("llm_visual_states", llm_visual_states, zero_norm=zero_norm)
-    text = unit_rows("llm_text_states", llm_text_states, zero_norm=zero_norm)
-    first = largest(llm_visual_keys, of_image)
-    words = largest(llm_text_keys, of_text)
-    pivots = torch.cat([_rows(visual, first), _rows(text, words)], 1)
-    away = -(pivots @ visual.mT)  # (b, pivots, n)
-    open_ = torch.ones_like(away[:, 0], dtype=torch.bool).scatter_(1, first, False)
-    slack = rounding_slack(visual)
-    chosen, gains = [first], [away.new_full(first.shape, math.nan)]
+        _refuse(n, n_t, image_pivots, text_pivots)
+    own = image_pivots if mode == "faithful" else min(image_pivots, n, budget)
+    total = own + min(text_pivots, n_t)
+    shares = _shares(budget, own, total, n, mode)
+    first = largest(llm_visual_keys, own)
+    words = first[:, :0] if llm_text_keys is None else largest(llm_text_keys, total - own)
+    unit = unit_rows("llm_visual_states", llm_visual_states, zero_norm=zero_norm)
+    pivots = rows_at(unit, first)
+    if llm_text_states is not None and total > own:
+        text = unit_rows("llm_text_states", rows_at(llm_text_states, words), zero_norm=zero_norm)
+        pivots = torch.cat([pivots, text.to(pivots.dtype)], 1)
+    if visit == "set":
+        order = _set_order(first, words, image_start, n)
+        pivots = rows_at(pivots, order)
+    open_ = torch.ones(b, n, dtype=torch.bool, device=unit.device).scatter_(1, first, False)
+    distance = 1 - pivots @ unit.mT  # (b, pivots, n)
+    farthest = ranking(distance.flatten(0, 1), rounding_slack(distance)).view(b, total, n)
+    chosen, gains = [first], [distance.new_full(first.shape, math.nan)]
     for p, share in enumerate(shares):
-        for _ in range(share):
-            j = first_best(away[:, p], open_, slack)
-            mark(open_, j)
-            chosen.append(j[:, None])
-            gains.append(away[:, p].gather(1, j[:, None]))
+        if not share:
+            continue
+        free = open_.gather(1, farthest[:, p])
+        takes = free & (free.cumsum(1) <= share)
+        j = farthest[:, p][takes].view(b, share)
+        chosen.append(j)
+        gains.append(distance[:, p].gather(1, j))
+        open_.scatter_(1, j, False)
+    notes = FAITHFUL if mode == "faithful" else EXACT
     return Picks(
         torch.cat(chosen, 1),
         torch.cat(gains, 1),
-        n + n_t + len(shares) * n,
-        departures=_departures(mode, sum(shares) + of_image != budget),
+        n + n_t + total * n,
+        departures=(*notes, *((NORM_ORDER,) if visit == "norm" else ())),
+        info=[{"image_pivots": own, "text_pivots": row} for row in words.tolist()],
     )
 
 
+FAITHFUL = (
+    "The visual pivots come on top of the budget, and its remainder by the number of pivots is "
+    "lost.",
+)
+EXACT = ("Exactly the budget is kept; the public code keeps 4 + 8 ⌊budget / 8⌋ tokens.",)
+NORM_ORDER = (
+    "Pivots are visited in descending order of norm; the public code visits them in the order of "
+    'a Python set: visit="set".'
+)
+
+
+def needed(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The inputs that text pivots are made of, if there are any. Source: wen2025dart."""
+    return ("llm_text_states", "llm_text_keys") if options["text_pivots"] != 0 else ()
+
+
 def largest(keys: Tensor, count: int) -> Tensor:
-    """The `count` tokens (b, count) of largest L1 norm of their keys (b, heads, n, d), all heads.
+    """The tokens (b, count) with the largest L1 norm of their keys, all heads together.
 
     Source: wen2025dart.
 
+    Parameters
+    ----------
+    keys : (b, heads, n, d_key)
+
     Examples
     --------
-    >>> largest(torch.tensor([[[[1.0], [-3.0]], [[1.0], [1.0]]]]), 1)
-    tensor([[1]])
+    >>> largest(torch.tensor([[[[1.0], [-3.0], [2.0]], [[0.0], [1.0], [0.5]]]]), 2)
+    tensor([[1, 2]])
     """
-    norms = keys.abs().sum((1, 3))
-    return ranking(norms, relative_slack(norms))[:, :count]
+    norm = keys.abs().sum((1, 3))
+    return ranking(norm, relative_slack(norm))[:, :count]
 
 
-def _rows(x: Tensor, index: Tensor) -> Tensor:
+def rows_at(x: Tensor, index: Tensor) -> Tensor:
+    """Rows (b, m, d) of x (b, n, d) at index (b, m). Source: wen2025dart."""
     return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
 
 
-def _check_pivots(image_pivots: int, text_pivots: int) -> None:
-    for name, count in (("image_pivots", image_pivots), ("text_pivots", text_pivots)):
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise ParameterError(f"{name}: expected a count of 0 or more, got {count!r}")
+def _shares(budget: int, own: int, total: int, n: int, mode: str) -> Sequence[int]:
+    """How many tokens every pivot takes."""
+    if mode == "faithful":
+        share = budget // total
+        if own + total * share > n:
+            raise BudgetError(
+                f"budget: expected {own} pivots and {total} · {share} others among {n} tokens in "
+                f"mode 'faithful', got {own + total * share}: the public code stops with a "
+                "RuntimeError"
+            )
+        return [share] * total
+    share, more = divmod(budget - own, total)
+    return [share + (p < more) for p in range(total)]
+
+
+def _set_order(first: Tensor, words: Tensor, start: int, n: int) -> Tensor:
+    """Places (b, pivots) of the pivots in the order of a Python set of positions in the prompt."""
+    positions = torch.cat([first + start, words + start + n], 1).tolist()
+    orders = [[row.index(position) for position in set(row)] for row in positions]
+    return torch.tensor(orders, dtype=torch.long, device=first.device)
+
+
+def _refuse(n: int, n_t: int, image_pivots: int, text_pivots: int) -> None:
+    for name, there, wanted in (("visual", n, image_pivots), ("text", n_t, text_pivots)):
+        if there < wanted:
+            raise BudgetError(
+                f"{name}: expected at least {wanted} tokens for as many pivots in mode 'faithful', "
+                f"got {there}: the public code stops with a RuntimeError"
+            )
+
+
+def _check(image_pivots: int, text_pivots: int, visit: str, image_start: int) -> None:
+    check_count("image_pivots", image_pivots)
+    check_count("text_pivots", text_pivots)
+    check_count("image_start", image_start)
+    lookup(visit, {v: v for v in VISITS}, "visit")
     if not image_pivots + text_pivots:
         raise ParameterError("image_pivots, text_pivots: expected at least one pivot, got 0 and 0")
-
-
-def _refuse(image_pivots: int, text_pivots: int, share: int, n: int, n_t: int) -> None:
-    if n_t < text_pivots or n < image_pivots:
-        raise BudgetError(
-            f"dart: expected at least {text_pivots} words and {image_pivots} tokens in mode "
-            f"'faithful', got {n_t} and {n}: the public code fails"
-        )
-    kept = image_pivots + (image_pivots + text_pivots) * share
-    if kept > n:
-        raise BudgetError(
-            f"dart: mode 'faithful' would keep {kept} tokens of {n}: the public code fails"
-        )
-
-
-def _departures(mode: str, is_other: bool) -> tuple[str, ...]:
-    order = "Pivots are visited by descending norm; the public code visits them in hash order."
-    if mode == "exact":
-        return (order, "The pivots' shares add up to the budget; in the public code they do not.")
-    return (order, "Not the budget is kept, but 4 + 8 ⌊budget / 8⌋.") if is_other else (order,)

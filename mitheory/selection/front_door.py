@@ -43,6 +43,8 @@ class Options(TypedDict, total=False):
     rows: str
     image_pivots: int
     text_pivots: int
+    visit: str
+    image_start: int
     version: str
     recycle: bool
     noise: bool
@@ -53,6 +55,12 @@ class Options(TypedDict, total=False):
     visual_temperature: float
     visual_weight: float
     first_ratio: float
+    heads: int | None
+    layer: int | None
+    rank_scale: float
+    rank_bias: float
+    layer_target: float | None
+    n_layers: int
 
 
 def select(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import BudgetError
-from .engine import ranking, relative_slack
+from .engine import ranking, relative_slack, rounding_slack
 from .sparsevlm_budgets import recycled
 
 
@@ -76,7 +76,8 @@ def density_peaks(
     nearest points, itself among them); centers are the points of largest density times distance to
     the nearest denser one (the largest distance of all, for the densest). Every point joins its
     nearest center. Of equally dense points, as two nearest neighbors often are, the first counts as
-    denser; with `noise` chance decides, as in the public code.
+    denser; with `noise` chance decides, as in the public code. Densities are compared by their
+    logarithms, which do not underflow where points are far apart.
 
     Source: rodriguez2014; zhang2025sparsevlm.
 
@@ -89,18 +90,20 @@ def density_peaks(
     m = points.shape[1]
     distance = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
     distance = distance / points.shape[-1] ** 0.5
-    near = distance.topk(min(groups, m), dim=-1, largest=False).values
-    density = (-near.square().mean(-1)).exp()
-    if noise is not None:
-        density = density + noise
-    slack = relative_slack(density) if noise is None else 0.0
-    place = ranking(density, slack).argsort(-1)
-    denser = place[:, None, :] < place[:, :, None]  # (b, i, j): j is denser than i
+    spread = distance.topk(min(groups, m), dim=-1, largest=False).values.square().mean(-1)
+    log_density = -spread if noise is None else ((-spread).exp() + noise).log()
+    slack = relative_slack(spread)
+    earlier = torch.ones(m, m, dtype=torch.bool, device=points.device).tril(-1)  # j before i
+    other, own = log_density[:, None, :], log_density[:, :, None]
+    equal = ((other - own).abs() <= slack[..., None]) | (other == own)  # or both −∞
+    denser = torch.where(equal, earlier, other > own)  # (b, i, j): j is denser than i
     farthest = distance.amax((1, 2))[:, None, None]
-    parent = torch.where(denser, distance, farthest).amin(-1)
-    score = parent * density
-    centers = ranking(score, relative_slack(score))[:, :groups]
+    reach = torch.where(denser, distance, farthest).amin(-1).log()
+    scale = reach.masked_fill(reach.isinf(), 0.0).abs().amax(-1, keepdim=True) + 1
+    score = log_density + reach
+    centers = ranking(score, slack + rounding_slack(reach) * scale)[:, :groups]
     to_center = distance.gather(1, centers[..., None].expand(-1, -1, m))  # (b, groups, m)
-    joined = to_center.argmin(1)
-    own = torch.arange(centers.shape[1], device=centers.device).expand_as(centers)
-    return centers, joined.scatter(1, centers, own)
+    near = to_center <= to_center.amin(1, keepdim=True) * (1 + rounding_slack(distance))
+    joined = near.byte().argmax(1)
+    themselves = torch.arange(centers.shape[1], device=centers.device).expand_as(centers)
+    return centers, joined.scatter(1, centers, themselves)

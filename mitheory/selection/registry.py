@@ -17,6 +17,7 @@ from .chow_liu import chow_liu
 from .cls_attention import cls_attention
 from .com import com
 from .dart import dart
+from .dart import needed as dart_needs
 from .divprune import divprune
 from .engine import Picks
 from .facility_location import facility_location
@@ -128,7 +129,7 @@ SELECTORS: dict[str, Method] = {
         Method("vispruner", vispruner, "zhang2025vispruner", vispruner_needs),
         Method("fastv", fastv, "chen2024fastv"),
         Method("sparsevlm", sparsevlm, "zhang2025sparsevlm", sparsevlm_needs),
-        Method("dart", dart, "wen2025dart"),
+        Method("dart", dart, "wen2025dart", dart_needs),
         Method("autoprune", autoprune, "wang2025autoprune", autoprune_needs),
         Method("divprune", divprune, "alvar2025divprune"),
         Method("facility_location", facility_location, "nemhauser1978"),

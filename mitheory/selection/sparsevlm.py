@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from ..checks import lookup
+from ..checks import check_count, check_finite_number, check_flag, lookup
 from ..errors import BudgetError, MissingInputError, ParameterError
-from .engine import Picks, ranking, relative_slack
+from .engine import Picks, ranking, relative_slack, rounding_slack
 from .recycling import kept_beside_groups, prune_with_groups
-from .sparsevlm_budgets import rank_budget, recycled
+from .sparsevlm_budgets import LAYERS, RANK_SCALE, rank_budget, recycled, stage_budgets
 
 VERSIONS = ("1.0", "1.5", "2.0")
 HEADS = 14  # that version 2.0 listens to, of the 32 of LLaVA-1.5
@@ -28,8 +29,12 @@ def sparsevlm(
     budget: int,
     llm_visual_states: Tensor | None = None,
     version: str = "1.5",
+    heads: int | None = None,
+    layer: int | None = None,
     recycle: bool = False,
     noise: bool = False,
+    rank_scale: float = RANK_SCALE,
+    rank_bias: float = 0.0,
     seeds: Sequence[int] = (0,),
     mode: str = "exact",
 ) -> Picks:
@@ -39,10 +44,10 @@ def sparsevlm(
     the mean 1 / n_t. With `recycle` some dropped tokens come back averaged (`Selection.merge`);
     the budget then counts kept tokens and groups.
 
-    In mode "faithful" a stage keeps at most one token less than there are. Version "1.0" keeps
-    min(⌊13.5 rank⌋, n_v − 1) tokens, where rank is that of the raters' attention, whatever the
-    budget, or all if the rank is n_v. Version "1.5" keeps `budget` tokens besides the groups.
-    Versions' budgets for the three stages: `sparsevlm_budgets`.
+    In mode "faithful" a stage keeps at most one token less than there are, and groups come on top.
+    Version "1.0" keeps min(⌊13.5 rank⌋, n_v − 1) tokens, where rank is that of the raters'
+    attention, whatever the budget, or all if the rank is n_v. Versions "1.5" and "2.0" keep
+    `budget` tokens, or with `layer` the number that their table has for the target `budget`.
 
     Source: zhang2025sparsevlm.
 
@@ -51,15 +56,20 @@ def sparsevlm(
     visual, text : (b, n_v, d), (b, n_t, d), input embeddings, not normalized
     text_attention : (b, heads, n_t, n_v)
     llm_visual_states : (b, n_v, d_llm), needed by `recycle`: what groups are near in
-    version : "1.0", "1.5" or "2.0", which listens to the 14 heads of largest attention on patches
-    recycle : bool, of version 1.5
+    version : "1.0", "1.5" or "2.0"
+    heads : how many to listen to, those of largest attention on patches; if None, 14 in version
+        "2.0" and all in the others
+    layer : 2, 6 or 15 in mode "faithful", to take the number of tokens from the version's table
+    recycle : bool, of versions "1.0" and "1.5"
     noise : bool, uniform noise of 1e-6 on the densities of `recycle`, as the public code has it
+    rank_scale, rank_bias : of version "1.0", tokens for a unit of rank and besides
     seeds : one per sample, for the noise
 
     Returns
     -------
     Picks
-        info: "raters", places of the words that rate.
+        info: "raters", places of the words that rate, among those that are no padding; of version
+        "1.0" also "rank". Gains are the scores, NaN for the centers of groups.
 
     Raises
     ------
@@ -68,9 +78,11 @@ def sparsevlm(
     MissingInputError
         If `recycle` is without its states.
     ParameterError
-        In mode "faithful", if no word rates: the public code gives NaN.
+        If an option is none of what it may be; in mode "faithful" also if no word rates: the public
+        code gives NaN.
     BudgetError
-        If there are more groups than the budget.
+        If there are more groups than the budget; in mode "faithful" also if the table has no such
+        target (a KeyError in the public code), or nothing would be kept.
 
     Examples
     --------
@@ -80,7 +92,9 @@ def sparsevlm(
     >>> picks.indices, picks.info  # the first word is what the patches are most about
     (tensor([[2]]), [{'raters': [0]}])
     """
-    lookup(version, {v: v for v in VERSIONS}, "version of SparseVLM")
+    count = _check(version, heads, layer, recycle, noise, rank_scale, rank_bias, mode)
+    if recycle and llm_visual_states is None:
+        raise MissingInputError("sparsevlm: recycle=True needs llm_visual_states")
     rates = raters(visual, text)
     silent = ~rates.any(-1)
     if mode == "faithful" and bool(silent.any()):
@@ -89,51 +103,55 @@ def sparsevlm(
             "averages nothing"
         )
     rates = rates | silent[:, None]  # where none stands out, all rate
-    attention = loudest(text_attention) if version == "2.0" else text_attention.mean(1)
+    attention = loudest(text_attention, count)
     weight = rates.to(attention.dtype)
     scores = (weight[:, None] @ attention)[:, 0] / weight.sum(-1, keepdim=True)
-    order = ranking(scores, relative_slack(scores))
+    b, n = scores.shape
     info: list[dict[str, Any]] = [{"raters": row.nonzero()[:, 0].tolist()} for row in rates]
-    notes = [_departures(version, mode, recycle, noise, bool(s)) for s in silent]
-    n = scores.shape[1]
+    if version == "1.0":
+        ranks = rater_ranks(attention, rates)
+        for own, rank in zip(info, ranks, strict=True):
+            own["rank"] = rank
     if version == "1.0" and mode == "faithful":
-        counts = torch.tensor(
-            [rank_budget(a[r], n) for a, r in zip(attention, rates, strict=True)],
-            device=order.device,
-        )
-        chosen = order[:, : int(counts.max())]
-        gains = scores.gather(1, chosen)
-        return Picks(chosen, gains, n, counts=counts, departures=notes, info=info)
-    kept = budget if mode == "exact" else min(budget, n - 1)
-    if mode == "faithful" and kept < 1:
-        raise BudgetError(f"budget: mode 'faithful' keeps one token less than there are, {n}")
-    if not recycle:
-        chosen = order[:, :kept]
-        return Picks(chosen, scores.gather(1, chosen), n, departures=notes, info=info)
-    if llm_visual_states is None:
-        raise MissingInputError("sparsevlm: recycle=True needs llm_visual_states")
-    if mode == "exact":
-        kept = kept_beside_groups(budget, n)
-    if kept == n:
-        into = order.sort(-1).values
-        return Picks(order, scores.gather(1, order), n, departures=notes, into=into, info=info)
-    added = _noise(seeds, recycled(n - kept)[0], scores) if noise else None
-    indices, into = prune_with_groups(order, kept, llm_visual_states, noise=added)
-    gains = torch.cat(
-        [scores.gather(1, order[:, :kept]), scores.new_full(indices[:, kept:].shape, math.nan)], 1
+        kept = [rank_budget(rank, n, scale=rank_scale, bias=rank_bias) for rank in ranks]
+    else:
+        kept = [_kept(budget, n, version, layer, recycle, mode)] * b
+    states = llm_visual_states if recycle else None
+    chosen, gains, counts, into = _pick(scores, kept, states, seeds if noise else None)
+    return Picks(
+        chosen,
+        gains,
+        n,
+        counts=counts,
+        departures=[_departures(version, mode, recycle, noise, s) for s in silent.tolist()],
+        into=into,
+        info=info,
     )
-    return Picks(indices, gains, n, departures=notes, into=into, merge_rule="mean", info=info)
 
 
 def needed(options: Mapping[str, Any]) -> tuple[str, ...]:
     """What `recycle` needs. Source: zhang2025sparsevlm."""
-    return ("llm_visual_states",) if options["recycle"] else ()
+    return ("llm_visual_states",) if options["recycle"] is True else ()
+
+
+def word_shares(visual: Tensor, text: Tensor) -> Tensor:
+    """Marginal p(t_j) (b, n_t): the mean over patches of softmax_j(v_i · t_j), in float64.
+
+    It is that of MI-Pruner under a uniform prior, with dot products at temperature 1 instead of
+    cosines over τ.
+
+    Source: zhang2025sparsevlm; Eq. (17).
+
+    Examples
+    --------
+    >>> word_shares(torch.zeros(1, 2, 3), torch.ones(1, 4, 3))
+    tensor([[0.2500, 0.2500, 0.2500, 0.2500]], dtype=torch.float64)
+    """
+    return _products(visual, text).softmax(-1).mean(1)
 
 
 def raters(visual: Tensor, text: Tensor) -> Tensor:
-    """Words (b, n_t) bool whose marginal is above the mean of all.
-
-    The marginal is that of MI-Pruner, with dot products at temperature 1 instead of cosines over τ.
+    """Words (b, n_t) bool whose marginal is above the mean of all, 1 / n_t, by more than rounding.
 
     Source: zhang2025sparsevlm; Eq. (17).
 
@@ -142,19 +160,89 @@ def raters(visual: Tensor, text: Tensor) -> Tensor:
     >>> raters(torch.tensor([[[2.0, 0.0]]]), torch.eye(2)[None])
     tensor([[ True, False]])
     """
-    marginal = (visual @ text.mT).softmax(-1).mean(1)
-    return marginal > marginal.mean(-1, keepdim=True) + relative_slack(marginal)
+    products = _products(visual, text)
+    marginal = products.softmax(-1).mean(1)
+    largest = products.abs().amax((1, 2))[:, None]  # what a softmax makes of their rounding
+    return marginal > (1 + rounding_slack(marginal) * (1 + largest)) / text.shape[1]
 
 
-def loudest(text_attention: Tensor, heads: int = HEADS) -> Tensor:
-    """Mean (b, n_t, n_v) over the heads in which words attend most to patches.
+def _products(visual: Tensor, text: Tensor) -> Tensor:
+    """v_i · t_j (b, n_v, n_t) in float64: they may be large, and stand in an exponent."""
+    return visual.double() @ text.double().mT
+
+
+def loudest(text_attention: Tensor, heads: int | None = HEADS) -> Tensor:
+    """Mean (b, n_t, n_v) over the heads in which words attend most to patches, or over all.
 
     Source: zhang2025sparsevlm (version 2.0).
+
+    Parameters
+    ----------
+    text_attention : (b, heads, n_t, n_v)
+    heads : how many; None for all
     """
+    if heads is None or heads >= text_attention.shape[1]:
+        return text_attention.mean(1)
     mass = text_attention.sum((2, 3))
     chosen = ranking(mass, relative_slack(mass))[:, :heads]
     samples = torch.arange(len(chosen), device=chosen.device)[:, None]
     return text_attention[samples, chosen].mean(1)
+
+
+def rater_ranks(attention: Tensor, rates: Tensor) -> list[int]:
+    """Numerical rank of the raters' rows of (b, n_t, n_v), by the usual tolerance max(m, n) ε σ₁.
+
+    Source: zhang2025sparsevlm (version 1.0).
+
+    Examples
+    --------
+    >>> rows = torch.tensor([[[0.5, 0.5], [0.1, 0.9], [0.2, 0.2]]])
+    >>> rater_ranks(rows, torch.tensor([[True, False, True]]))
+    [1]
+    """
+    values = torch.linalg.svdvals(attention * rates.to(attention)[..., None])
+    size = rates.sum(-1, keepdim=True).clamp(min=attention.shape[2])
+    tolerance = size * torch.finfo(attention.dtype).eps * values[:, :1]
+    return [int(rank) for rank in (values > tolerance).sum(-1)]
+
+
+def _pick(
+    scores: Tensor, kept: Sequence[int], states: Tensor | None, seeds: Sequence[int] | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Indices, gains and counts of the best tokens and, if there are states, centers of groups;
+    samples that keep equally many together."""
+    n = scores.shape[1]
+    order = ranking(scores, relative_slack(scores))
+    counts = torch.tensor(kept, device=order.device)
+    if states is None:
+        chosen = order[:, : max(kept)]
+        return chosen, scores.gather(1, chosen), counts, None
+    into = order.sort(-1).values
+    rows, gains = list(order), list(scores.gather(1, order))
+    for k in sorted(set(kept) - {n}):
+        own = (counts == k).nonzero()[:, 0]
+        places = own.tolist()
+        added = None
+        if seeds is not None:
+            added = _noise([seeds[i] for i in places], recycled(n - k)[0], scores)
+        chosen, into[own] = prune_with_groups(order[own], k, states[own], noise=added)
+        gained = scores[own].gather(1, chosen)
+        gained[:, k:] = math.nan
+        for place, i in enumerate(places):
+            rows[i], gains[i] = chosen[place], gained[place]
+    counts = torch.tensor([len(row) for row in rows], device=order.device)
+    return pad_sequence(rows, batch_first=True), pad_sequence(gains, batch_first=True), counts, into
+
+
+def _kept(budget: int, n: int, version: str, layer: int | None, recycle: bool, mode: str) -> int:
+    """Tokens that the stage keeps besides groups."""
+    if mode == "exact":
+        return kept_beside_groups(budget, n) if recycle else budget
+    if layer is not None:
+        budget = stage_budgets(version, budget)[LAYERS.index(layer)]
+    if n < 2:
+        raise BudgetError(f"budget: mode 'faithful' keeps one token less than there are, {n}")
+    return min(budget, n - 1)
 
 
 def _noise(seeds: Sequence[int], size: int, like: Tensor) -> Tensor:
@@ -175,10 +263,43 @@ def _departures(
         notes.append("The number of tokens follows from a rank; the budget does not count.")
     if version == "1.0" and mode == "exact":
         notes.append("The budget is kept; the public code derives its own from a rank.")
-    if version == "1.5" and not recycle:
+    if version != "1.0" and mode == "exact":
+        notes.append("The budget is that of one stage; the public code has a table for three.")
+    if version != "2.0" and not recycle:
         notes.append("Dropped tokens are not recycled; in the public code they are.")
+    if version == "2.0" and recycle:
+        notes.append("Dropped tokens are recycled; in the public code of version 2.0 they are not.")
     if recycle and not noise:
         notes.append("Densities are without the noise that the public code adds.")
     if recycle and mode == "exact":
         notes.append("The budget counts the groups; in the public code they come on top.")
     return tuple(notes)
+
+
+def _check(
+    version: str,
+    heads: int | None,
+    layer: int | None,
+    recycle: bool,
+    noise: bool,
+    scale: float,
+    bias: float,
+    mode: str,
+) -> int | None:
+    """The number of heads to listen to, or None for all."""
+    lookup(version, {v: v for v in VERSIONS}, "version of SparseVLM")
+    check_flag("recycle", recycle)
+    check_flag("noise", noise)
+    check_finite_number("rank_scale", scale)
+    check_finite_number("rank_bias", bias)
+    if layer is not None:
+        if isinstance(layer, bool) or not isinstance(layer, int) or layer not in LAYERS:
+            raise ParameterError(f"layer: expected None or one of {LAYERS}, got {layer!r}")
+        if mode == "exact" or version == "1.0":
+            raise ParameterError(
+                "layer: expected None in mode 'exact' and with version 1.0, where no table says "
+                f"how many tokens a stage keeps, got {layer}"
+            )
+    if heads is None:
+        return HEADS if version == "2.0" else None
+    return check_count("heads", heads, least=1)

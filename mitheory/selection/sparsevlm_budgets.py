@@ -1,15 +1,13 @@
-"""SparseVLM's fixed tables: how many tokens each of its three stages keeps, and how many it adds.
+"""SparseVLM's budgets: how many tokens each of its three stages keeps, and how many it adds.
 
-Versions 1.x and 2.0 know three or four targets for the 576 tokens of LLaVA-1.5 and no others; a
-target is about the average over layers of the tokens that come out of a layer.
+Versions 1.5 and 2.0 know four targets for the 576 tokens of LLaVA-1.5 and no others; a target is
+about the average over layers of the tokens that come out of a layer. Version 1.0 keeps a number
+that grows with the rank of the attention of the rating words.
 """
 
 from __future__ import annotations
 
 from types import MappingProxyType
-
-from torch import Tensor
-from torch.linalg import matrix_rank
 
 from ..checks import lookup
 from ..errors import BudgetError
@@ -77,22 +75,32 @@ def recycled(dropped: int) -> tuple[int, int]:
 
 
 RANK_SCALE = 13.5
+"""Tokens that version 1.0 keeps for every unit of rank."""
 
 
-def rank_budget(
-    attention: Tensor, n_v: int, *, scale: float = RANK_SCALE, bias: float = 0.0
-) -> int:
-    """How many of n_v tokens version 1.0 keeps: min(⌊scale · rank + bias⌋, n_v − 1), one at least.
+def rank_budget(rank: int, n_v: int, *, scale: float = RANK_SCALE, bias: float = 0.0) -> int:
+    """Tokens that a stage of version 1.0 keeps of n_v: min(⌊scale · rank + bias⌋, n_v − 1).
 
-    All of them where the rank is n_v. `attention` (raters, n_v) is that of the words that rate.
+    All of them if the rank is full, n_v. The rank is that of the raters' attention.
 
     Source: zhang2025sparsevlm (version 1.0).
 
+    Raises
+    ------
+    BudgetError
+        If that is no token.
+
     Examples
     --------
-    >>> import torch
-    >>> rank_budget(torch.ones(3, 40), 40), rank_budget(torch.eye(3), 3)
-    (13, 3)
+    >>> rank_budget(4, 576), rank_budget(4, 30), rank_budget(30, 30)
+    (54, 29, 30)
     """
-    rank = int(matrix_rank(attention))
-    return n_v if rank == n_v else max(1, min(int(scale * rank + bias), n_v - 1))
+    if rank == n_v:
+        return n_v
+    kept = min(int(scale * rank + bias), n_v - 1)
+    if kept < 1:
+        raise BudgetError(
+            f"rank {rank} of {n_v} tokens: expected at least one token to keep, got {kept} from "
+            f"scale {scale:g} and bias {bias:g}"
+        )
+    return kept
