@@ -23,7 +23,7 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     """A panel for each group of methods, all on the same axes."""
     groups = [g for g in dict.fromkeys(table["group"]) if g not in (all_methods.FULL, "Controls")]
     n_rows = -(-len(groups) // COLUMNS)
-    figure = style.new_figure(style.PAGE, 2.6 * n_rows)
+    figure = style.new_figure(style.PAGE, 2.9 * n_rows)
     grid = figure.add_gridspec(n_rows, COLUMNS)
     full = panels.first_row(table[table["key"] == "full"])
     first: Axes | None = None
@@ -31,26 +31,40 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
         row, column = divmod(i, COLUMNS)
         is_wide = i == len(groups) - 1 and column == 0  # the last one takes a row left half empty
         place = grid[row, :] if is_wide else grid[row, column]
-        ax = figure.add_subplot(place, sharex=first, sharey=first)
+        is_inside = (
+            group == all_methods.INSIDE
+        )  # elsewhere on the axis of cost, and looked at closely
+        ax = figure.add_subplot(place, sharex=None if is_inside else first, sharey=first)
         first = first or ax
         own = dict.fromkeys(table.loc[table["group"] == group, "key"])
         controls = ["oracle"] if group == "Relevance to the prompt" else []
         present = [*dict.fromkeys([*BESIDE, *own, *controls])]
-        _panel(ax, table[table["key"].isin(present)], present)
+        _panel(ax, table[table["key"].isin(present)], present, columns=5 if is_wide else 3)
+        if is_inside:
+            _zoom(ax, table[table["key"].isin(own)])
         panels.all_tokens(ax, full)
         ax.set_title(f"{'abcdefgh'[i]}  {group}")
         ax.set_ylabel("accuracy (%)" if column == 0 else "")
-        ax.set_xlabel(
-            "visual tokens per layer of the decoder, average" if row == n_rows - 1 else ""
-        )
+        ax.set_xlabel("visual tokens per layer of the decoder, average")
     return figure
 
 
-def _panel(ax: Axes, table: pd.DataFrame, keys: list[str]) -> None:
+def _zoom(ax: Axes, table: pd.DataFrame) -> None:
+    """The part of the axis where methods inside the decoder can be."""
+    least, most = table["layer_average"].min(), table["layer_average"].max()
+    ax.set_xlim(0.94 * least, 1.05 * most)
+    ticks = [10 * t for t in range(int(least // 10) + 1, int(most // 10) + 1)]
+    ax.set_xticks(ticks, [str(t) for t in ticks])
+
+
+def _panel(ax: Axes, table: pd.DataFrame, keys: list[str], *, columns: int) -> None:
     handles = []
+    is_inside = any("@" in key for key in keys)
     for key in (k for k in keys if (table["key"] == k).any()):
         rows = table[table["key"] == key].sort_values("layer_average")
         look = _look(key)
+        if is_inside and "@" not in key:
+            look = replace(look, line=":")  # before the decoder, to compare with
         panels.curve(
             ax, list(rows["layer_average"]), rows, look, zorder=4 if key == "mi_pruner" else 3
         )
@@ -59,7 +73,10 @@ def _panel(ax: Axes, table: pd.DataFrame, keys: list[str]) -> None:
     ticks = sorted(set(table.loc[~table["key"].str.contains("@"), "budget"]))
     ax.set_xticks(ticks, [str(t) for t in ticks])
     ax.minorticks_off()
-    ax.legend(handles=handles, loc="lower right", fontsize=5.8, handlelength=2.6, frameon=True)
+    ax.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns,
+        fontsize=5.8, handlelength=2.6, frameon=False,
+    )  # fmt: skip
 
 
 def _look(key: str) -> style.Look:
@@ -87,7 +104,8 @@ def caption(table: pd.DataFrame) -> str:
     return (
         f"Accuracy on {int(first['questions']):,} questions about {int(first['scenes']):,} "
         "held-out scenes against the visual tokens that a layer works on, on average, at the four "
-        f"budgets of the table; MI-Pruner and Random are in every panel; bars are {STATED}."
+        f"budgets of the table; MI-Pruner and Random are in every panel (dotted in "
+        f"the last, whose axis is another part of the same); bars are {STATED}."
         f"{least}{fewest}"
     )
 

@@ -139,7 +139,7 @@ def _cell(ax: Axes, x: int, y: int, cell: pd.Series) -> None:
         ax.text(x - 0.17, y + 0.25, ends, va="center", fontsize=4.8, color="#222222")
     average, cost = (
         f"{cell['layer_average']:.0f} per layer",
-        f"{100 * cell['flop_ratio']:.0f}% FLOPs",
+        f"{100 * cell['flop_ratio']:.0f}%",
     )
     ax.text(x + 0.47, y - 0.17, average, ha="right", va="center", fontsize=4.8)
     ax.text(x + 0.47, y + 0.25, cost, ha="right", va="center", fontsize=4.8)
@@ -155,9 +155,9 @@ def caption(table: pd.DataFrame) -> str:
         f"held-out scenes with {STATED} under it; beside it the paired difference to MI-Pruner "
         "before the decoder at the same number of tokens left (points; bold: the interval, not "
         "corrected for the number of methods, excludes 0); at the right the visual tokens that a "
-        "layer of the decoder works on, on average, and the prefill's FLOPs as a share of those "
-        "with all tokens. Budgets are tokens left after pruning: inside the decoder they cost "
-        f"more.{most}"
+        "layer of the decoder works on, on average, and under it the prefill's FLOPs as a share of "
+        "those with all tokens. Budgets are tokens left after pruning: inside the decoder they "
+        f"cost more.{most}"
     )
 
 
