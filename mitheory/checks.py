@@ -114,7 +114,9 @@ def check_finite(name: str, x: Tensor) -> Tensor:
 
 def check_nonzero_rows(name: str, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
     """`x` if no (unmasked) row is zero; ZeroNormError with the first such row otherwise."""
-    zero = (x == 0).all(-1)
+    if bool((torch.linalg.vector_norm(x, dim=-1) > 0).all()):
+        return x
+    zero = (x == 0).all(-1)  # a norm may underflow
     if mask is not None:
         zero = zero & mask
     if bool(zero.any()):

@@ -13,7 +13,7 @@ from .conditionals import (
     softmax,
     softmax_over_vision,
 )
-from .cosine import ZERO_NORM, cosine_similarity, similarity, unit_rows
+from .cosine import ZERO_NORM, cosine_similarity, similarity, unit_products, unit_rows
 from .masks import hide, outside
 from .scaling import sinkhorn
 
@@ -31,5 +31,6 @@ __all__ = [
     "sinkhorn",
     "softmax",
     "softmax_over_vision",
+    "unit_products",
     "unit_rows",
 ]

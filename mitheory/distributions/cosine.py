@@ -16,7 +16,7 @@ def unit_rows(
 ) -> Tensor:
     """Rows of `x` scaled to norm 1; zero rows are an error, or stay zero if "uninformative".
 
-    Rows are first divided by their largest entry, so that nothing overflows or underflows. Rows
+    Rows whose squares might overflow or underflow are first divided by their largest entry. Rows
     hidden by `mask` become zero, whatever stands in them.
 
     Raises
@@ -38,6 +38,61 @@ def unit_rows(
         x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
     if zero_norm == "error":
         check_nonzero_rows(name, x, mask=mask)
+    norm, safe = _norms(x)
+    if bool(safe.all()):
+        return x / norm
+    unit = x / torch.where(safe, norm, 1.0)
+    extreme = ~safe.squeeze(-1)
+    return unit.index_put((extreme,), _extreme_rows(x[extreme]))
+
+
+def unit_products(name: str, x: Tensor, y: Tensor, *, zero_norm: str = "error") -> Tensor:
+    """Products of the rows of `x`, scaled to norm 1, with those of `y`, without a copy of `x`.
+
+    On a CPU every sample has a product of its own: one of a batch takes longer and rounds
+    otherwise.
+
+    Parameters
+    ----------
+    x, y : (b, n_x, d), (b, n_y, d)
+    zero_norm : as in `unit_rows`
+
+    Returns
+    -------
+    (b, n_x, n_y)
+
+    Raises
+    ------
+    ParameterError, ZeroNormError
+        As `unit_rows`.
+
+    Examples
+    --------
+    >>> unit_products("x", torch.tensor([[[3.0, 4.0]]]), torch.tensor([[[1.0, 0.0]]]))
+    tensor([[[0.6000]]])
+    """
+    if not x.is_cpu:
+        return unit_rows(name, x, zero_norm=zero_norm) @ y.mT
+    products = [_unit_products(name, *pair, zero_norm) for pair in zip(x, y, strict=True)]
+    return products[0][None] if len(products) == 1 else torch.stack(products)
+
+
+def _unit_products(name: str, x: Tensor, y: Tensor, zero_norm: str) -> Tensor:
+    norm, safe = _norms(x)
+    if not bool(safe.all()):
+        return unit_rows(name, x, zero_norm=zero_norm) @ y.T
+    return x @ y.T / norm
+
+
+def _norms(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Norms (..., 1) of rows, and whether their squares are sure not to overflow or underflow."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    limits = torch.finfo(x.dtype)
+    return norm, (norm > 1e4 * limits.tiny**0.5) & (norm < limits.max**0.5)
+
+
+def _extreme_rows(x: Tensor) -> Tensor:
+    """Rows (n, d) of any size scaled to norm 1; zero rows stay zero."""
     largest = x.abs().amax(-1, keepdim=True)
     scaled = x / torch.where(largest > 0, largest, 1.0)
     norm = scaled.norm(dim=-1, keepdim=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from ..checks import check_log_distribution
@@ -44,8 +45,11 @@ def log_marginal(log_cond: Tensor, log_prior: Tensor) -> Tensor:
             f"log_prior: expected a last axis of {log_cond.shape[-2]}, got {tuple(log_prior.shape)}"
         )
     check_log_distribution("log_prior", log_prior)
+    joint = log_cond + log_prior.unsqueeze(-1)
     impossible = (log_prior == -math.inf).unsqueeze(-1)  # its conditional may be anything
-    return (log_cond + log_prior.unsqueeze(-1)).masked_fill(impossible, -math.inf).logsumexp(-2)
+    if bool(impossible.any()):
+        joint = joint.masked_fill(impossible, -math.inf)
+    return joint.logsumexp(-2)
 
 
 def pmi(log_cond: Tensor, log_marginal: Tensor) -> Tensor:
@@ -84,6 +88,8 @@ def pmi(log_cond: Tensor, log_marginal: Tensor) -> Tensor:
             f"got {log_cond.shape[-1]} and {log_marginal.shape[-1]}"
         )
     difference = log_cond - log_marginal.unsqueeze(-2)
+    if bool(torch.isfinite(log_marginal).all()):
+        return difference
     return difference.masked_fill(log_cond == -math.inf, -math.inf)
 
 

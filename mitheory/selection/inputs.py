@@ -111,12 +111,20 @@ def checked(inputs: Mapping[str, Tensor], shapes: Shapes = SHAPES) -> dict[str, 
 
 def check_values(inputs: Mapping[str, Tensor], *, nonzero: Collection[str] = ()) -> None:
     """Finite numbers and, in the inputs named `nonzero`, rows that can be normalized."""
-    for name, x in inputs.items():
+    normal = [name for name in nonzero if name in inputs and _is_normal(inputs[name])]
+    rest = {name: x for name, x in inputs.items() if name not in normal}
+    for name, x in rest.items():
         if x.is_floating_point():
             check_finite(name, x)
     for name in nonzero:
-        if name in inputs:
-            check_nonzero_rows(name, inputs[name])
+        if name in rest:
+            check_nonzero_rows(name, rest[name])
+
+
+def _is_normal(x: Tensor) -> bool:
+    """Whether every row has a positive finite norm, which needs finite numbers: one look at x."""
+    norm = torch.linalg.vector_norm(x, dim=-1)
+    return bool(((norm > 0) & (norm < torch.inf)).all())
 
 
 def check_mask(name: str, mask: Tensor | None, shape: tuple[int, int]) -> Tensor | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 from .attention import attention, unmerged_axes, unmerged_needs
@@ -83,7 +83,7 @@ class Method:
         own = self.axes(self.defaults | dict(options)) if self.axes else {}
         return {**SHAPES, **own}
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Inputs that it looks at, required or not."""
         return tuple(n for n, _ in self._parameters() if n in SHAPES)
@@ -94,7 +94,7 @@ class Method:
         normalizes = "zero_norm" in self.context and not self.lengths_count
         return tuple(n for n in self.inputs if normalizes and n in NORMALIZED)
 
-    @property
+    @cached_property
     def context(self) -> tuple[str, ...]:
         """Which of `CONTEXT` it takes."""
         return tuple(n for n, _ in self._parameters() if n in CONTEXT)
@@ -109,7 +109,7 @@ class Method:
         return _parameters(self.fn)
 
 
-@functools.cache
+@cache
 def _parameters(fn: Callable[..., Picks]) -> tuple[tuple[str, inspect.Parameter], ...]:
     """Asked for several times a call, and as slow as a small selection."""
     return tuple(inspect.signature(fn).parameters.items())
