@@ -1,8 +1,15 @@
 """Marginals and pointwise mutual information, in nats."""
 
-from .cross import CrossPMI, cross_pmi
+from .cross import CrossPMI, cross_pmi, cross_pmi_of_logits
 from .pointwise import centered_similarity, joint_pmi, log_marginal, pmi
-from .within import BLOCK, SELF_CONDITIONALS, SELF_MARGINALS, SelfPMI, self_pmi
+from .within import (
+    BLOCK,
+    SELF_CONDITIONALS,
+    SELF_MARGINALS,
+    SelfPMI,
+    self_pmi,
+    self_pmi_of_units,
+)
 
 __all__ = [
     "BLOCK",
@@ -12,8 +19,10 @@ __all__ = [
     "SelfPMI",
     "centered_similarity",
     "cross_pmi",
+    "cross_pmi_of_logits",
     "joint_pmi",
     "log_marginal",
     "pmi",
     "self_pmi",
+    "self_pmi_of_units",
 ]

@@ -82,19 +82,48 @@ def cross_pmi(
     tensor([[ 0.3799, -0.6201],
             [-0.6201,  0.3799]])
     """
-    rule = lookup(conditional, CONDITIONALS, "conditional")
     check_pair(("visual", "text"), visual, text)
     check_mask("visual_mask", visual_mask, visual.shape[:-1])
     check_mask("text_mask", text_mask, text.shape[:-1])
     check_temperature(temperature)
+    a = unit_rows("visual", visual, zero_norm=zero_norm, mask=visual_mask)
+    b = unit_rows("text", text, zero_norm=zero_norm, mask=text_mask)
+    return cross_pmi_of_logits(
+        a @ (b / temperature).transpose(-1, -2),
+        conditional=conditional,
+        prior=prior,
+        grid=grid,
+        log_degree=log_degree,
+        visual_mask=visual_mask,
+        text_mask=text_mask,
+    )
+
+
+def cross_pmi_of_logits(
+    rho: Tensor,
+    *,
+    conditional: str,
+    prior: str | Tensor,
+    grid: tuple[int, ...] | None,
+    log_degree: Tensor | None,
+    visual_mask: Tensor | None = None,
+    text_mask: Tensor | None = None,
+) -> CrossPMI:
+    """`cross_pmi` from cosines over temperature (..., n_v, n_t).
+
+    Source: Eqs. (15)-(18).
+
+    Raises
+    ------
+    UnknownNameError, ParameterError, MissingInputError, DistributionError
+        As `cross_pmi`.
+    """
+    rule = lookup(conditional, CONDITIONALS, "conditional")
     if rule.own_prior and (isinstance(prior, Tensor) or prior not in ("uniform", "energy")):
         came = "a tensor" if isinstance(prior, Tensor) else repr(prior)
         raise ParameterError(f"prior: conditional 'joint' has its own, 'energy'; got {came}")
-    a = unit_rows("visual", visual, zero_norm=zero_norm, mask=visual_mask)
-    b = unit_rows("text", text, zero_norm=zero_norm, mask=text_mask)
-    rho = a @ b.transpose(-1, -2) / temperature
     context = PriorContext(
-        n_v=visual.shape[-2],
+        n_v=rho.shape[-2],
         log_degree=log_degree,
         cross=rho,
         grid=grid,

@@ -13,6 +13,7 @@ from ..distributions import ROUNDING_UNITS, hide, outside, unit_rows
 from ..errors import ParameterError
 from ..priors import PriorContext, resolve_prior
 from .pointwise import pmi
+from .row_sums import half_products, is_resolved
 
 SELF_CONDITIONALS = ("softmax", "minmax")
 SELF_MARGINALS = ("uniform", "total_probability")
@@ -51,7 +52,7 @@ class SelfPMI:
 
     def log_cond(self, rows: slice = slice(None)) -> Tensor:
         """log p(v_j given v_i) of some rows: (..., rows, n_v), padded columns -inf."""
-        cosine = self.unit[..., rows, :] @ self.unit.transpose(-1, -2)
+        cosine = _products(self.unit, rows, self.cosine)
         out = self._log_cond(cosine, self.shift[..., rows, None], self.log_scale[..., rows, None])
         if not self.self_loop:
             out = out.masked_fill(_diagonal(out, rows), -math.inf)
@@ -145,6 +146,47 @@ def self_pmi(
     >>> self_pmi(torch.eye(2)[None], temperature=1.0).column(torch.tensor([0]))
     tensor([[ 0.3799, -0.6201]])
     """
+    check_matrix("visual", visual, ndim=None)
+    check_mask("visual_mask", visual_mask, visual.shape[:-1])
+    unit = unit_rows("visual", visual, zero_norm=zero_norm, mask=visual_mask)
+    return self_pmi_of_units(
+        unit,
+        temperature=temperature,
+        conditional=conditional,
+        prior=prior,
+        grid=grid,
+        self_loop=self_loop,
+        self_marginal=self_marginal,
+        visual_mask=visual_mask,
+        keep_cosine=keep_cosine,
+    )
+
+
+def self_pmi_of_units(
+    unit: Tensor,
+    *,
+    temperature: float,
+    conditional: str,
+    prior: str | Tensor,
+    grid: tuple[int, ...] | None,
+    self_loop: bool,
+    self_marginal: str,
+    visual_mask: Tensor | None = None,
+    keep_cosine: bool = False,
+) -> SelfPMI:
+    """`self_pmi` of rows (..., n_v, d) that are checked and normalized already.
+
+    On a CPU the softmax with self-loops takes half of the Gram matrix, N_V² d / 2 multiplications
+    and N_V² / 2 exponentials; everything else takes it whole, in blocks of 512 rows. Memory is
+    O(N_V) beyond a block, unless the cosines are kept.
+
+    Source: Alg. 1, lines 6-9.
+
+    Raises
+    ------
+    ParameterError, UnknownNameError, MissingInputError, DistributionError
+        As `self_pmi`.
+    """
     if conditional not in SELF_CONDITIONALS:
         raise ParameterError(
             f"conditional: expected one of {list(SELF_CONDITIONALS)} between visual tokens, "
@@ -154,18 +196,19 @@ def self_pmi(
         raise ParameterError(
             f"self_marginal: expected one of {list(SELF_MARGINALS)}, got {self_marginal!r}"
         )
-    check_matrix("visual", visual, ndim=None)
-    check_mask("visual_mask", visual_mask, visual.shape[:-1])
     check_temperature(temperature)
-    unit = unit_rows("visual", visual, zero_norm=zero_norm, mask=visual_mask)
-    cosine = unit @ unit.transpose(-1, -2) if keep_cosine else None
     block = unit.shape[-2] if keep_cosine else BLOCK
     blocks = [slice(i, i + block) for i in range(0, unit.shape[-2], block)]
-    shift, log_scale = (torch.empty_like(unit[..., 0]) for _ in range(2))
-    for rows in blocks:  # written in place: small results kept between blocks fragment the heap
-        shift[..., rows], log_scale[..., rows] = _row_numbers(
-            unit, rows, temperature, conditional, self_loop, visual_mask, cosine
-        )
+    shift = torch.zeros_like(unit[..., 0])
+    if _is_plain(unit, temperature, conditional, self_loop, visual_mask):
+        log_scale, cosine = half_products(unit, temperature, keep=keep_cosine)
+    else:
+        log_scale = torch.empty_like(shift)
+        cosine = unit @ unit.transpose(-1, -2) if keep_cosine else None
+        for rows in blocks:  # in place: small results kept between blocks fragment the heap
+            shift[..., rows], log_scale[..., rows] = _row_numbers(
+                unit, rows, temperature, conditional, self_loop, visual_mask, cosine
+            )
     context = PriorContext(
         n_v=unit.shape[-2],
         log_degree=log_scale if conditional == "softmax" else None,
@@ -187,6 +230,24 @@ def self_pmi(
     return replace(record, log_marginal=total)
 
 
+def _is_plain(
+    unit: Tensor,
+    temperature: float,
+    conditional: str,
+    self_loop: bool,
+    visual_mask: Tensor | None,
+) -> bool:
+    """Whether the row sums are those of a symmetric kernel with a diagonal of known size."""
+    kernel = conditional == "softmax" and self_loop and visual_mask is None
+    here = unit.is_cpu and not unit.requires_grad
+    return kernel and here and is_resolved(temperature, unit.dtype)
+
+
+def _products(unit: Tensor, rows: slice, kept: Tensor | None) -> Tensor:
+    """Cosines (..., rows, n_v) of some tokens with all."""
+    return unit[..., rows, :] @ unit.transpose(-1, -2) if kept is None else kept[..., rows, :]
+
+
 def _row_numbers(
     unit: Tensor,
     rows: slice,
@@ -197,16 +258,13 @@ def _row_numbers(
     kept: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Shift and log scale of a block of rows."""
-    part, columns = unit[..., rows, :], unit.transpose(-1, -2)
+    cosine = _products(unit, rows, kept)
     if conditional == "softmax":
-        logits = (
-            (part / temperature) @ columns if kept is None else kept[..., rows, :] / temperature
-        )
+        logits = cosine / temperature
         if visual_mask is not None or not self_loop:
             logits = logits.masked_fill(_absent(logits, rows, self_loop, visual_mask), -math.inf)
         log_scale = logits.logsumexp(-1)
         return torch.zeros_like(log_scale), log_scale
-    cosine = part @ columns if kept is None else kept[..., rows, :]
     absent = _absent(cosine, rows, self_loop, visual_mask)
     low = cosine.masked_fill(absent, math.inf).amin(-1)
     total = _above(cosine, low.unsqueeze(-1)).masked_fill(absent, 0.0).sum(-1)
