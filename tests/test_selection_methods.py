@@ -103,7 +103,7 @@ def test_at_full_relevance_weight_nothing_between_visual_tokens_is_computed(monk
 
     case = one(0)
     expected = indices("mi_pruner", case, 6, relevance_weight=1.0)
-    monkeypatch.setattr(mi, "self_pmi", refuse)
+    monkeypatch.setattr(mi, "self_pmi_of_units", refuse)
     found = select("mi_pruner", **case, budget=6, relevance_weight=1.0)
     assert found.indices.tolist() == expected
     assert found.guarantee == "exact"

@@ -21,6 +21,7 @@ BLOCK = 512  # rows of the Gram matrix at a time
 UPPER = 128  # rows of its upper half at a time, on a CPU
 WHOLE = 1024  # tokens up to which the whole matrix is kept
 WHOLE_GPU = 8192  # likewise on a GPU: as many scores as one program of the fused loop holds
+MARGIN = 16  # of so many times the budget the best are found without sorting all, with so many more
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,27 @@ def ranking(scores: Tensor, slack: float | Tensor) -> Tensor:
     """
     n = scores.shape[-1]
     values, order = scores.sort(dim=-1, descending=True, stable=True)
-    group = torch.zeros_like(order)
-    group[..., 1:] = (values[..., :-1] - values[..., 1:] > slack).cumsum(-1)  # inf - inf ties
-    return (group * n + order).sort(dim=-1).values % n
+    return (_runs(values, slack) * n + order).sort(dim=-1).values % n
+
+
+def _runs(values: Tensor, slack: float | Tensor) -> Tensor:
+    """Number of the run of near-equals that each of the descending values belongs to."""
+    run = torch.zeros_like(values, dtype=torch.int64)
+    run[..., 1:] = (values[..., :-1] - values[..., 1:] > slack).cumsum(-1)  # inf - inf ties
+    return run
+
+
+def _leading(scores: Tensor, budget: int, slack: float | Tensor) -> Tensor | None:
+    """The first `budget` of `ranking`, from a few more of the best scores than that.
+
+    None if a run of near-equals goes on beyond those few: its lowest indices may be outside.
+    """
+    values, order = scores.topk(min(scores.shape[-1], budget + MARGIN), dim=-1)
+    run = _runs(values, slack)
+    if not bool((run[..., -1] > run[..., budget - 1]).all()):
+        return None
+    n = scores.shape[-1]
+    return (run * n + order).sort(dim=-1).values[..., :budget] % n
 
 
 def top_picks(
@@ -100,7 +119,11 @@ def top_picks(
     guarantee: str | None = "exact",
 ) -> Picks:
     """The `budget` best (open) scores by one sort: what greedy does where scores are fixed."""
-    chosen = ranking(scores, slack)
+    chosen = None
+    if open_ is None and MARGIN * budget < scores.shape[-1]:
+        chosen = _leading(scores, budget, slack)
+    if chosen is None:
+        chosen = ranking(scores, slack)
     if open_ is not None:  # closed ones behind all others, order unchanged
         chosen = chosen.gather(1, (~open_).gather(1, chosen).byte().argsort(dim=-1, stable=True))
     chosen = chosen[:, :budget]

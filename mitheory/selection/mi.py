@@ -10,11 +10,13 @@ from torch import Tensor
 
 from ..aggregation import resolve_aggregation
 from ..checks import check_relevance_weight, check_temperature, lookup
+from ..distributions import unit_products, unit_rows
 from ..errors import ParameterError
-from ..pmi import SELF_CONDITIONALS, SelfPMI, cross_pmi, self_pmi
+from ..pmi import SELF_CONDITIONALS, SelfPMI, cross_pmi_of_logits, self_pmi_of_units
 from ..scores import REDUNDANCIES
 from .engine import WHOLE, WHOLE_GPU, Picks, at, first_best, mark, rounding_slack, top_picks
 from .fused import available, fused_mi
+from .streaming import Sample, search
 
 
 @dataclass(frozen=True)
@@ -63,32 +65,34 @@ def mi_problem(
     check_temperature(warmth, "self_temperature")
     if self_conditional is None:
         self_conditional = conditional if conditional in SELF_CONDITIONALS else "softmax"
+    check_temperature(temperature)
+    needed = relevance_weight < 1
+    stationary = isinstance(prior, str) and prior == "stationary"
+    tokens = unit_rows("visual", visual, zero_norm=zero_norm) if needed or stationary else None
+    words = unit_rows("text", text, zero_norm=zero_norm) / temperature
+
+    kept = WHOLE_GPU if available(visual) else WHOLE
 
     def within(prior: str | Tensor, kind: str) -> SelfPMI:
-        return self_pmi(
-            visual,
+        assert tokens is not None
+        return self_pmi_of_units(
+            tokens,
             temperature=warmth,
             conditional=kind,
             prior=prior,
             grid=grid,
             self_loop=self_loop,
             self_marginal=self_marginal,
-            zero_norm=zero_norm,
-            keep_cosine=available(visual) and visual.shape[1] <= WHOLE_GPU,
+            keep_cosine=visual.shape[1] <= kept,
         )
 
-    stationary = isinstance(prior, str) and prior == "stationary"
-    cross = cross_pmi(
-        visual,
-        text,
-        temperature=temperature,
+    cross = cross_pmi_of_logits(
+        unit_products("visual", visual if tokens is None else tokens, words, zero_norm=zero_norm),
         conditional=conditional,
         prior=prior,
         grid=grid,
         log_degree=within("uniform", "softmax").log_degree() if stationary else None,
-        zero_norm=zero_norm,
     )
-    needed = relevance_weight < 1
     return Problem(
         relevance=aggregate(cross.pmi, cross.log_cond, log_prior=cross.log_prior),
         redundancy=within(cross.log_prior.exp(), self_conditional) if needed else None,
@@ -100,27 +104,45 @@ def mi_problem(
 
 
 def mi_greedy(problem: Problem, budget: int, first: Tensor | None = None) -> Picks:
-    """Algorithm 1, lines 11-19, with a running redundancy and one column of self-PMI per pick.
+    """Algorithm 1, lines 11-19, with a running redundancy.
 
-    At λ = 1 it is one sort. `first` (b, k_1) are tokens that are already selected: they are closed,
-    count as V_S from the start, and lead the result with a gain of NaN, being of another kind.
+    At λ = 1 it is one sort. Below, on a CPU and for Eq. (20), it is `streaming.search`, sample by
+    sample; else `batched_greedy`, all samples at once. Both choose alike. `first` (b, k_1) are
+    tokens that are already selected: they are closed, count as V_S from the start, and lead the
+    result with a gain of NaN, being of another kind.
 
     Source: Eqs. (20)-(24).
     """
-    b, n = problem.relevance.shape
-    device = problem.relevance.device
     if first is None:
-        first = torch.empty(b, 0, dtype=torch.int64, device=device)
+        b = len(problem.relevance)
+        first = torch.empty(b, 0, dtype=torch.int64, device=problem.relevance.device)
     done = first.shape[1]
-    open_ = torch.ones(b, n, dtype=torch.bool, device=device).scatter_(1, first, False)
     if problem.redundancy is None:
+        open_ = None
+        if done:
+            open_ = torch.ones_like(problem.relevance, dtype=torch.bool).scatter_(1, first, False)
         picks = top_picks(problem.relevance, budget - done, slack=problem.slack, open_=open_)
-        return _lead(first, picks) if done else picks
-    if available(problem.relevance):
+    elif done == budget:
+        picks = Picks(first[:, :0], problem.relevance[:, :0], 0)
+    elif available(problem.relevance):
         return fused_mi(problem, budget, first)
+    elif is_searchable(problem):
+        picks = searched_greedy(problem, budget, first)
+    else:
+        picks = batched_greedy(problem, budget, first)
+    return _lead(first, picks) if done else picks
+
+
+def batched_greedy(problem: Problem, budget: int, first: Tensor) -> Picks:
+    """All samples at once and every score at every choice: a column of self-PMI, a running
+    redundancy and the best, O(N_V) for each choice, O(N_V d) where columns are not kept.
+
+    Source: Eqs. (20)-(24).
+    """
+    n, done = problem.relevance.shape[1], first.shape[1]
+    open_ = torch.ones_like(problem.relevance, dtype=torch.bool).scatter_(1, first, False)
     penalty, join = _penalties(problem), _JOINS[problem.redundancy_aggregation]
-    lam = problem.relevance_weight
-    benefit = lam * problem.relevance if lam else torch.zeros_like(problem.relevance)
+    benefit = benefit_of(problem)
     hopeless = torch.isneginf(benefit)  # −∞ whatever the redundancy, which may be −∞ itself
     some_hopeless = bool(hopeless.any())
     chosen, gains = list(first.unbind(1)), []
@@ -133,15 +155,64 @@ def mi_greedy(problem: Problem, budget: int, first: Tensor | None = None) -> Pic
             chosen.append(first_best(score, open_, problem.slack))
             gains.append(at(score, chosen[t]))
             mark(open_, chosen[t])
-        new = penalty(chosen[t])
-        running = new if running is None else join(running, new)
-    if done == budget:
-        return _lead(first, Picks(first[:, :0], problem.relevance[:, :0], 0))
+        if t + 1 < budget:
+            new = penalty(chosen[t])
+            running = new if running is None else join(running, new)
     if not done:
-        gains[0] = gains[0] - (1 - lam) * problem.empty_redundancy
+        gains[0] = gains[0] - (1 - problem.relevance_weight) * problem.empty_redundancy
     evaluations = sum(n - t for t in range(done, budget))
-    picks = Picks(torch.stack(chosen[done:], 1), torch.stack(gains, 1), evaluations)
-    return _lead(first, picks) if done else picks
+    return Picks(torch.stack(chosen[done:], 1), torch.stack(gains, 1), evaluations)
+
+
+def benefit_of(problem: Problem) -> Tensor:
+    """λ S^cross (b, n_v), and 0 at λ = 0 even of infinite relevance."""
+    lam = problem.relevance_weight
+    return lam * problem.relevance if lam else torch.zeros_like(problem.relevance)
+
+
+def is_searchable(problem: Problem) -> bool:
+    """Whether scores are those that `streaming` keeps: Eq. (20) on softmax, and CPU tensors."""
+    within = problem.redundancy
+    return (
+        within is not None
+        and problem.redundancy_aggregation == "max"
+        and within.conditional == "softmax"
+        and within.self_loop
+        and within.visual_mask is None
+        and within.unit.is_cpu
+        and not (within.unit.requires_grad or problem.relevance.requires_grad)
+        and bool(torch.isfinite(within.log_marginal).all())
+    )
+
+
+def searched_greedy(problem: Problem, budget: int, first: Tensor) -> Picks:
+    """One sample after the other, so that none depends on its neighbors.
+
+    Source: Eqs. (20)-(24).
+    """
+    within = problem.redundancy
+    assert within is not None
+    weight = (1 - problem.relevance_weight) / within.temperature
+    benefit = benefit_of(problem) / weight
+    base = benefit + within.temperature * within.log_scale
+    offset = -within.temperature * within.log_marginal
+    found = []
+    for s in range(len(benefit)):
+        sample = Sample(
+            benefit=benefit[s].numpy(),
+            base=base[s].numpy(),
+            offset=offset[s].numpy(),
+            unit=within.unit[s],
+            cosine=None if within.cosine is None else within.cosine[s].numpy(),
+            slack=problem.slack / weight,
+        )
+        found.append(search(sample, budget, first[s].tolist()))
+    gains = weight * torch.tensor([f.scores for f in found], dtype=benefit.dtype)
+    if not first.shape[1]:
+        gains[:, 0] -= (1 - problem.relevance_weight) * problem.empty_redundancy
+    indices = torch.tensor([f.indices for f in found])
+    spent = tuple(f.evaluations for f in found)
+    return Picks(indices, gains, max(spent), spent=spent)
 
 
 def _lead(first: Tensor, picks: Picks) -> Picks:
