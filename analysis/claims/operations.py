@@ -73,7 +73,7 @@ def numbers(values: Sequence[Sequence[float]], tally: Tally) -> list[list[Counte
 
 
 PRODUCTS = {"mm": 1, "bmm": 2}  # the dimension of the first operand that is summed over
-EXPONENTIALS = {"exp", "logsumexp", "_log_softmax", "_softmax"}
+EXPONENTIALS = {"exp", "exp2_", "logsumexp", "_log_softmax", "_softmax"}
 COMPARISONS = {"maximum", "amax", "amin"}
 VIEWS = {
     "_unsafe_view", "alias", "as_strided", "detach", "expand", "permute", "select", "slice",
@@ -85,7 +85,7 @@ class Watched(TorchDispatchMode):
     """Tallies what PyTorch does inside: products, exponentials, comparisons, bytes moved.
 
     Bytes are those of every operation's operands and results; a sort counts n ⌈log₂ n⌉ comparisons
-    for each n that it sorts.
+    for each n that it sorts, the k best of n count n ⌈log₂ k⌉.
 
     Examples
     --------
@@ -124,6 +124,9 @@ class Watched(TorchDispatchMode):
         elif name == "sort":
             n = given[0].shape[-1]
             self.tally["comparisons"] += given[0].numel() * math.ceil(math.log2(n))
+        elif name == "topk":
+            k = made[0].shape[-1]
+            self.tally["comparisons"] += given[0].numel() * math.ceil(math.log2(k))
         return out
 
 

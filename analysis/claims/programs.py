@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mitheory.pmi.row_sums import pairs_of_tiles
 from mitheory.scores import mi_score
-from mitheory.selection.engine import WHOLE
-from mitheory.selection.mi import mi_greedy, mi_problem
+from mitheory.selection.engine import MARGIN, WHOLE
+from mitheory.selection.mi import batched_greedy, mi_greedy, mi_problem
 from mitheory.selection.search import lazy_greedy
 
 from .algorithm_1 import Size, literal_selection
@@ -39,7 +40,11 @@ class Work:
 
 def ours(visual: Tensor, text: Tensor, *, temperature: float, budget: int, relevance_weight: float
          ) -> tuple[list[int], Tally, Tally]:  # fmt: skip
-    """What `mitheory.select("mi_pruner", ...)` keeps, and the operations of both stages."""
+    """What `mitheory.select("mi_pruner", ...)` keeps, and the operations of both stages.
+
+    Selection at λ < 1 is watched in the loop over whole batches, which looks at every score at
+    every choice; on a CPU `select` looks at fewer, and chooses the same.
+    """
     options: dict[str, Any] = {
         "temperature": temperature, "self_temperature": None, "relevance_weight": relevance_weight,
         "aggregation": "max", "redundancy_aggregation": "max", "conditional": "softmax",
@@ -47,7 +52,14 @@ def ours(visual: Tensor, text: Tensor, *, temperature: float, budget: int, relev
         "empty_redundancy": 0.0, "grid": None, "zero_norm": "error",
     }  # fmt: skip
     problem, scoring = watched(lambda: mi_problem(visual[None], text[None], **options))
-    picks, selection = watched(lambda: mi_greedy(problem, budget))
+    none = torch.empty(1, 0, dtype=torch.int64)
+    picks, selection = watched(
+        lambda: (
+            mi_greedy(problem, budget)
+            if problem.redundancy is None
+            else batched_greedy(problem, budget, none)
+        )
+    )
     return picks.indices[0].tolist(), scoring, selection
 
 
@@ -56,7 +68,7 @@ def ours_scoring(s: Size, *, alone: bool) -> dict[str, int]:
 
     Exponentials: softmax over words, log of the mean over tokens, the softmax over tokens, priors.
     """
-    products = s.n * s.words + (0 if alone else s.n**2)
+    products = s.n * s.words + (0 if alone else pairs(s))
     return {
         "multiplications": products * s.d,
         "exponentials": products + s.n * s.words + (2 if alone else 4) * s.n,
@@ -64,18 +76,36 @@ def ours_scoring(s: Size, *, alone: bool) -> dict[str, int]:
 
 
 def ours_selection(s: Size, *, alone: bool) -> dict[str, int]:
-    """Three sorts at λ = 1; else per choice a column of PMI, a running maximum and the best.
+    """Sorts at λ = 1; else per choice a column of PMI, a running maximum and the best.
 
-    Columns are made from cosines when they are asked for, or all at once of up to 1,024 tokens.
+    Columns are made from cosines that are kept, of up to 1,024 tokens, or when they are asked for.
     """
     if alone:
-        return {"multiplications": 0, "comparisons": 3 * s.n * math.ceil(math.log2(s.n))}
-    return {"multiplications": columns(s) * s.n * s.d, "comparisons": s.n * (3 * s.k - 1)}
+        return {"multiplications": 0, "comparisons": sorts(s)}
+    return {
+        "multiplications": columns(s) * s.n * s.d,
+        "comparisons": s.n * (2 * s.k + max(s.k - 2, 0)),
+    }
+
+
+def sorts(s: Size) -> int:
+    """Comparisons for the best: of a heap of somewhat more than are kept, and to sort those; or of
+    two sorts of all, where they are not many times as many as are kept."""
+    if MARGIN * s.k < s.n:
+        few = s.k + MARGIN
+        return (s.n + few) * math.ceil(math.log2(few))
+    return 2 * s.n * math.ceil(math.log2(s.n))
+
+
+def pairs(s: Size) -> int:
+    """Similarities between visual tokens that scoring takes: half of them, up to the diagonal's
+    blocks, since cosines are symmetric."""
+    return pairs_of_tiles(s.n, keep=s.n <= WHOLE)
 
 
 def columns(s: Size) -> int:
-    """Columns of self-PMI that selecting makes."""
-    return s.n if s.n <= WHOLE else s.k
+    """Columns of cosines that selecting makes: one for each choice but the last."""
+    return 0 if s.n <= WHOLE else s.k - 1
 
 
 # -- heaps ---------------------------------------------------------------------------------------
@@ -127,7 +157,7 @@ AT_ONE: dict[str, Callable[[Size], Work]] = {
 }
 BELOW_ONE: dict[str, Callable[[Size], Work]] = {
     LITERAL: lambda s: Work(s.n * s.words + s.n**2, literal_selection(s)["comparisons"]),
-    OURS: lambda s: Work(s.n * s.words + s.n**2 + s.n * columns(s),
+    OURS: lambda s: Work(s.n * s.words + pairs(s) + s.n * columns(s),
                          ours_selection(s, alone=False)["comparisons"]),
     LAZY: lambda s: Work(s.n * s.words + s.n**2, s.scored),
 }  # fmt: skip

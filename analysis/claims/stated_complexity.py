@@ -53,7 +53,7 @@ HOW = (
 )
 MEANING = {
     "refuted": "At λ = 1 the cost is as stated. With the redundancy term the softmax between "
-    "visual tokens needs all N_V² similarities, which the stated orders leave out, and no heap "
+    "visual tokens needs every pair of them, which the stated orders leave out, and no heap "
     "built once serves a score that falls as tokens are kept. Next to the model both are small: "
     "choose λ for what it keeps, and look at cost with thousands of tokens only.",
     "verified": "Some program that makes Algorithm 1's choices is within each stated order.",
