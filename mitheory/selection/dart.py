@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import check_count, lookup
+from ..checks import check_count, check_nonzero_rows, lookup
 from ..distributions import unit_rows
 from ..errors import BudgetError, MissingInputError, ParameterError
 from .engine import Picks, ranking, relative_slack, rounding_slack
@@ -92,16 +92,17 @@ def dart(
     shares = _shares(budget, own, total, n, mode)
     first = largest(llm_visual_keys, own)
     words = first[:, :0] if llm_text_keys is None else largest(llm_text_keys, total - own)
-    unit = unit_rows("llm_visual_states", llm_visual_states, zero_norm=zero_norm)
-    pivots = rows_at(unit, first)
+    if zero_norm == "error":
+        check_nonzero_rows("llm_visual_states", llm_visual_states)
+    pivots = unit_rows("pivots", rows_at(llm_visual_states, first), zero_norm="uninformative")
     if llm_text_states is not None and total > own:
         text = unit_rows("llm_text_states", rows_at(llm_text_states, words), zero_norm=zero_norm)
         pivots = torch.cat([pivots, text.to(pivots.dtype)], 1)
     if visit == "set":
         order = _set_order(first, words, image_start, n)
         pivots = rows_at(pivots, order)
-    open_ = torch.ones(b, n, dtype=torch.bool, device=unit.device).scatter_(1, first, False)
-    distance = 1 - pivots @ unit.mT  # (b, pivots, n)
+    distance = 1 - cosine_with(pivots, llm_visual_states)  # (b, pivots, n)
+    open_ = torch.ones(b, n, dtype=torch.bool, device=distance.device).scatter_(1, first, False)
     farthest = ranking(distance.flatten(0, 1), rounding_slack(distance)).view(b, total, n)
     chosen, gains = [first], [distance.new_full(first.shape, math.nan)]
     for p, share in enumerate(shares):
@@ -155,6 +156,25 @@ def largest(keys: Tensor, count: int) -> Tensor:
     """
     norm = keys.abs().sum((1, 3))
     return ranking(norm, relative_slack(norm))[:, :count]
+
+
+def cosine_with(unit: Tensor, states: Tensor) -> Tensor:
+    """Cosine (b, m, n) of a few unit vectors (b, m, d) with states (b, n, d), 0 with zero ones.
+
+    The states are not copied to be scaled, unless their norms are out of the range of numbers.
+
+    Source: wen2025dart.
+
+    Examples
+    --------
+    >>> cosine_with(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[3.0, 4.0], [0.0, 0.0]]]))
+    tensor([[[0.6000, 0.0000]]])
+    """
+    norm = torch.linalg.vector_norm(states, dim=-1)
+    safe = (norm > torch.finfo(states.dtype).tiny ** 0.25) & norm.isfinite()
+    if bool(safe.all()):
+        return unit @ states.mT / norm[:, None]
+    return unit @ unit_rows("states", states, zero_norm="uninformative").mT
 
 
 def rows_at(x: Tensor, index: Tensor) -> Tensor:

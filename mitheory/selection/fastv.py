@@ -33,7 +33,7 @@ def fastv(text_attention: Tensor, *, budget: int, rows: str = "last") -> Picks:
     >>> fastv(seen, budget=1).indices, fastv(seen, budget=1, rows="all").indices
     (tensor([[2]]), tensor([[0]]))
     """
-    scores = lookup(rows, ROWS, "rows")(text_attention.mean(1))
+    scores = lookup(rows, ROWS, "rows")(text_attention)
     notes = () if rows == "last" else (ALL,)
     picks = top_picks(scores, budget, slack=relative_slack(scores))
     return Picks(picks.indices, picks.gains, picks.evaluations, picks.guarantee, departures=notes)
@@ -43,12 +43,12 @@ ALL = "The mean over all words, as the paper's text has it; the public code take
 
 
 def _last(attention: Tensor) -> Tensor:
-    return attention[:, -1]
+    return attention[:, :, -1].mean(1)
 
 
 def _mean(attention: Tensor) -> Tensor:
-    return attention.mean(1)
+    return attention.mean((1, 2))
 
 
 ROWS = {"last": _last, "all": _mean}
-"""From the head mean (b, n_t, n_v) to scores (b, n_v), by name."""
+"""From (b, heads, n_t, n_v) to scores (b, n_v), by name."""

@@ -135,7 +135,7 @@ def needed(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def word_shares(visual: Tensor, text: Tensor) -> Tensor:
-    """Marginal p(t_j) (b, n_t): the mean over patches of softmax_j(v_i · t_j), in float64.
+    """Marginal p(t_j) (b, n_t): the mean over patches of softmax_j(v_i · t_j).
 
     It is that of MI-Pruner under a uniform prior, with dot products at temperature 1 instead of
     cosines over τ.
@@ -145,9 +145,9 @@ def word_shares(visual: Tensor, text: Tensor) -> Tensor:
     Examples
     --------
     >>> word_shares(torch.zeros(1, 2, 3), torch.ones(1, 4, 3))
-    tensor([[0.2500, 0.2500, 0.2500, 0.2500]], dtype=torch.float64)
+    tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
-    return _products(visual, text).softmax(-1).mean(1)
+    return (visual @ text.mT).softmax(-1).mean(1)
 
 
 def raters(visual: Tensor, text: Tensor) -> Tensor:
@@ -160,15 +160,10 @@ def raters(visual: Tensor, text: Tensor) -> Tensor:
     >>> raters(torch.tensor([[[2.0, 0.0]]]), torch.eye(2)[None])
     tensor([[ True, False]])
     """
-    products = _products(visual, text)
+    products = visual @ text.mT
     marginal = products.softmax(-1).mean(1)
     largest = products.abs().amax((1, 2))[:, None]  # what a softmax makes of their rounding
     return marginal > (1 + rounding_slack(marginal) * (1 + largest)) / text.shape[1]
-
-
-def _products(visual: Tensor, text: Tensor) -> Tensor:
-    """v_i · t_j (b, n_v, n_t) in float64: they may be large, and stand in an exponent."""
-    return visual.double() @ text.double().mT
 
 
 def loudest(text_attention: Tensor, heads: int | None = HEADS) -> Tensor:
