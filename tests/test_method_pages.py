@@ -38,3 +38,7 @@ def test_a_page_names_its_inputs_and_options_and_known_works(page):
     assert cited <= known
     linked = set(re.findall(r"\{doc\}`([^`]+)`", text))
     assert linked <= {p.stem for p in PAGES}
+
+
+def test_every_method_has_a_page_and_every_page_a_method():
+    assert {p.stem for p in PAGES} == set(SELECTORS)
