@@ -307,6 +307,32 @@ def calibrate(
 
 
 @app.command()
+def dtypes(
+    out: Out = Path("precision"),
+    model: Annotated[
+        str, typer.Option(help="fruitfly, fruitfly-contrastive, or a checkpoint file.")
+    ] = "fruitfly",
+    images: Annotated[int, typer.Option(help="Two questions about each.", min=2)] = 300,
+    seed: Seed = 0,
+) -> None:
+    """Count the kept tokens that change between float16, bfloat16, float32 and float64.
+
+    Writes dtypes.csv (one row per method, budget and precision) and provenance.json.
+
+    [bold]Example[/]: mitheory dtypes --model fruitfly --out precision/
+    """
+    from mitheory.io import atomic_write_csv, atomic_write_json
+
+    from .precision import precision
+
+    table = precision(model, images=images, seed=seed)
+    atomic_write_csv(out / "dtypes.csv", table.round(5))
+    origin = provenance.collect(command=_command(), seed=seed, model=model)
+    atomic_write_json(out / "provenance.json", origin.to_dict())
+    console.print(f"table in [bold]{out / 'dtypes.csv'}[/]")
+
+
+@app.command()
 def inspect(path: Annotated[Path, typer.Argument(help="A bundle.")]) -> None:
     """Print what a bundle holds and where it came from.
 
