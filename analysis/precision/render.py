@@ -27,8 +27,8 @@ model's own float32 numbers and computes in float64. Two things are varied, and 
   raises half precision to float32, so "in float32" is what a caller gets who hands over
   half-precision tensors. Half-precision arithmetic is not to be had from `select`: it is measured
   on the methods beneath it, with PyTorch on a CPU, and stands for programs that stay in the dtype
-  of the model. Two scores closer than the rounding of the arithmetic are a tie there too, and the lowest index
-  wins, so that in half precision many a choice is one of ties.
+  of the model. Two scores closer than the rounding of the arithmetic are a tie there too, and the
+  lowest index wins, so that in half precision many a choice is one of ties.
 
 ![changed share of the kept set](images/precision.png)
 
