@@ -1,19 +1,23 @@
-"""MI-Pruner against Algorithm 1 as it is written."""
+"""MI-Pruner against Algorithm 1 as written, plain programs, and the least there is to compute."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from torch import Tensor
 
 from mitheory import select
 
-from .contest import Contest, Entrant, Inputs
+from . import mi_pruner
+from .contest import Call, Contest, Entrant, Inputs
 from .tokens import visual_text
 
 SUITE = "MI-Pruner"
 TEMPERATURE = 0.1
 N_T, D = 32, 256
-CASES = ((576, 64, 0.5), (2048, 114, 0.5), (10_000, 500, 0.5), (576, 64, 1.0), (10_000, 500, 1.0))
+LARGE = 10_000
+SIZES = ((576, 64), (2048, 114), (LARGE, 500))
 TINY = {"n_v": 16, "k": 3}
 
 
@@ -22,23 +26,38 @@ def contests() -> list[Contest]:
     return [
         Contest(
             SUITE,
-            "redundancy weighed in" if weight < 1 else "relevance alone",
+            "relevance and redundancy" if weight < 1 else "relevance alone",
             {"n_v": n, "n_t": N_T, "d": D, "k": k, "relevance_weight": weight, "dtype": "float32"},
             visual_text,
             (
                 Entrant("mitheory", ours, "ours"),
-                Entrant(
-                    "Algorithm 1, line by line",
-                    algorithm_1,
-                    slow=n > 1000,
-                    target=2.0,
-                ),
+                *(_with_redundancy(n) if weight < 1 else _relevance_alone()),
             ),
             TINY,
             quick=n < 1000,
         )
-        for n, k, weight in CASES
+        for weight in (0.5, 1.0)
+        for n, k in SIZES
     ]
+
+
+def _with_redundancy(n: int) -> tuple[Entrant, ...]:
+    plain = 2.0 if n == LARGE else 1.5
+    fast = 30.0 if n == LARGE else None
+    return (
+        Entrant("half Gram + log-sum-exp", gram_floor, "floor", target=1 / 1.5 if fast else None),
+        Entrant("plain PyTorch", solver(mi_pruner.plain_torch), target=plain),
+        Entrant("plain NumPy", solver(mi_pruner.plain_numpy)),
+        Entrant("Algorithm 1, vectorized", solver(mi_pruner.vectorized), target=fast),
+        Entrant("Algorithm 1, line by line", solver(mi_pruner.literal), slow=n > 1000, target=2.0),
+    )
+
+
+def _relevance_alone() -> tuple[Entrant, ...]:
+    return (
+        Entrant("product + softmax", cross_floor, "floor", target=1 / 1.2),
+        Entrant("plain PyTorch", solver(mi_pruner.relevance_only)),
+    )
 
 
 def ours(inputs: Inputs) -> Tensor:
@@ -53,28 +72,26 @@ def ours(inputs: Inputs) -> Tensor:
     ).indices
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Eq. (16), along the second dimension."""
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+def solver(program: Callable[..., Sequence[int] | Tensor]) -> Call:
+    """One of `mi_pruner` as an entrant."""
+
+    def call(inputs: Inputs) -> Any:
+        return program(
+            inputs["visual"],
+            inputs["text"],
+            k=inputs["k"],
+            lam=inputs["relevance_weight"],
+            temperature=TEMPERATURE,
+        )
+
+    return call
 
 
-def algorithm_1(inputs: Inputs) -> list[int]:
-    """Lines 4-21 of Algorithm 1, one statement each; the empty set has redundancy 0."""
-    lam = inputs["relevance_weight"]
-    visual, text = inputs["visual"].numpy(), inputs["text"].numpy()
-    v = visual / np.linalg.norm(visual, axis=1, keepdims=True)
-    t = text / np.linalg.norm(text, axis=1, keepdims=True)
-    cross, self_ = softmax(v @ t.T / TEMPERATURE), softmax(v @ v.T / TEMPERATURE)
-    pmi_cross = np.log(cross / cross.mean(axis=0))
-    pmi_self = np.log(self_ * len(v))
-    selected: list[int] = []
-    while len(selected) < inputs["k"]:
-        scores = np.full(len(v), -np.inf)
-        for i in range(len(v)):
-            if i not in selected:
-                relevance = pmi_cross[i].max()
-                redundancy = pmi_self[i, selected].max() if selected else 0.0
-                scores[i] = lam * relevance - (1 - lam) * redundancy
-        selected.append(int(scores.argmax()))
-    return selected
+def gram_floor(inputs: Inputs) -> None:
+    """The normalizer of every row."""
+    mi_pruner.gram_floor(inputs["visual"], temperature=TEMPERATURE)
+
+
+def cross_floor(inputs: Inputs) -> None:
+    """What λ = 1 needs."""
+    mi_pruner.cross_floor(inputs["visual"], inputs["text"], temperature=TEMPERATURE)

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from mitheory.selection.cholesky import log_det_greedy
-from mitheory.selection.engine import CosineRows
-from mitheory.selection.facility import facility_greedy
+from mitheory import select
 
 from .contest import Contest, Entrant, Inputs
-from .tokens import visual_only
+from .tokens import visual_only, visual_text
 
 SUITE = "set functions"
 SIZES = ((576, 64), (2048, 114), (10_000, 500))
@@ -57,8 +54,8 @@ def contests() -> list[Contest]:
         Contest(
             SUITE,
             "log-determinant",
-            {"n_v": n, "d": 256, "k": k, "dtype": "float32"},
-            visual_only,
+            {"n_v": n, "n_t": 32, "d": 256, "k": k, "dtype": "float32"},
+            visual_text,
             (
                 Entrant("mitheory", log_det, "ours"),
                 Entrant("pyversity, dpp", pyversity, needs="pyversity", target=1.0),
@@ -86,8 +83,10 @@ def kernel(inputs: Inputs) -> np.ndarray:
 
 def facility(inputs: Inputs) -> Tensor:
     """Ours, end to end."""
-    similarity = torch.from_numpy(kernel(inputs))
-    return facility_greedy(similarity[None], inputs["k"]).indices[0]
+    visual = inputs["visual"]
+    return select(
+        "facility_location", visual=visual, budget=inputs["k"], kernel="clipped"
+    ).indices
 
 
 def apricot(inputs: Inputs) -> np.ndarray:
@@ -127,39 +126,33 @@ def submodlib_alone(inputs: Inputs) -> list[int]:
     return _maximized(function, inputs["k"])
 
 
-def weights(n: int) -> np.ndarray:
-    """Quality of every token: exp of a tenth of a standard normal score."""
-    return np.exp(0.1 * scores(n)).astype(np.float32)
-
-
-def scores(n: int) -> np.ndarray:
-    """Random scores with mean 0 and standard deviation 1."""
-    drawn = np.random.default_rng(7).standard_normal(n)
-    return (drawn - drawn.mean()) / drawn.std()
+def relevance(inputs: Inputs) -> np.ndarray:
+    """Largest cosine of every token with a word."""
+    t = inputs["text"].numpy()
+    return (unit(inputs) @ (t / np.linalg.norm(t, axis=1, keepdims=True)).T).max(1)
 
 
 def log_det(inputs: Inputs) -> Tensor:
-    """Ours, from V and the quality of its tokens."""
-    v = inputs["visual"]
-    rows = CosineRows(v[None] / v[None].norm(dim=-1, keepdim=True))
-    quality = torch.from_numpy(weights(len(v))).to(v)
-    return log_det_greedy(rows, quality[None], inputs["k"]).indices[0]
+    """Ours: Σ r_i + ½ log det C_SS, the determinant of e^r C e^r."""
+    return select(
+        "log_det", visual=inputs["visual"], text=inputs["text"], budget=inputs["k"], ridge=0.0
+    ).indices
 
 
 def pyversity(inputs: Inputs) -> np.ndarray:
-    """pyversity's determinantal point process; its quality is exp(β z), β = 0.5 · 0.2."""
+    """pyversity's determinantal point process, of the weights exp(β z) = e^r but for a factor."""
     from pyversity import dpp
 
-    v = inputs["visual"].numpy()
-    return dpp(v, scores(len(v)).astype(np.float32), inputs["k"], diversity=0.5, scale=0.2).indices
+    scores = relevance(inputs).astype(np.float32)
+    beta = float(scores.std())
+    return dpp(inputs["visual"].numpy(), scores, inputs["k"], diversity=0.5, scale=2 * beta).indices
 
 
 def submodlib_log_det(inputs: Inputs) -> list[int]:
     """submodlib's log-determinant of the same kernel."""
     from submodlib import LogDeterminantFunction
 
-    u = unit(inputs)
-    r = weights(len(u)).astype(np.float64)
+    u, r = unit(inputs), np.exp(relevance(inputs).astype(np.float64))
     similarity = r[:, None] * (u @ u.T) * r
     function = LogDeterminantFunction(n=len(u), mode="dense", sijs=similarity, lambdaVal=RIDGE)
     return _maximized(function, inputs["k"])

@@ -155,4 +155,4 @@ def test_the_command_writes_a_table_and_where_it_comes_from(tmp_path):
     assert "all answers agree" in done.stdout
     written = {p.name for p in (tmp_path / "mi").iterdir()}
     assert written == {"results.csv", "results.parquet", "results.md", "provenance.json"}
-    assert pd.read_csv(tmp_path / "mi" / "results.csv")["agrees"].tolist() == [True, True]
+    assert set(pd.read_csv(tmp_path / "mi" / "results.csv")["agrees"].dropna()) == {True}

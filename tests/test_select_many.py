@@ -111,18 +111,23 @@ def check(method: str, case: dict[str, Tensor], mask: Tensor | None, ratio: floa
     assert together[row].indices.tolist() == real[expected.indices].tolist()
 
 
+def over(method: str, examples: int) -> None:
+    """So many problems for one method."""
+
+    @settings(max_examples=examples)
+    @given(problems())
+    def one(problem):
+        check(method, *problem)
+
+    one()
+
+
 @pytest.mark.slow
 def test_ten_thousand_problems_over_all_methods(capsys):
     done.clear()
     each = math.ceil(CASES / len(SELECTORS))
     for method in SELECTORS:
-
-        @settings(max_examples=each)
-        @given(problems())
-        def over_one_method(problem, method=method):
-            check(method, *problem)
-
-        over_one_method()
+        over(method, each)
     with capsys.disabled():
         print(f"\n{done['cases']:,} problems over {len(SELECTORS)} methods; {dict(done)}")
     assert done["cases"] >= CASES
@@ -143,11 +148,6 @@ def test_the_problems_are_what_they_are_called(structure):
 
 @pytest.mark.parametrize("method", SELECTORS)
 def test_a_few_of_each(method):
-    @settings(max_examples=10)
-    @given(problems())
-    def some(problem):
-        check(method, *problem)
-
     before = done["cases"]
-    some()
+    over(method, 10)
     assert done["cases"] >= before + 10
