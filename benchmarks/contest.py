@@ -26,6 +26,7 @@ class Entrant:
     target : how many times ours is to be faster (of a floor: 1/x if ours may take x times as long)
     slow : left out of quick runs
     is_answer : whether its answer is compared; a rival without solves a neighboring problem
+    is_ordered : whether it knows the order of choice; else the sets are compared
     """
 
     name: str
@@ -35,6 +36,7 @@ class Entrant:
     target: float | None = None
     slow: bool = False
     is_answer: bool = True
+    is_ordered: bool = True
 
     @property
     def is_installed(self) -> bool:

@@ -83,10 +83,12 @@ def seconds(times: Times) -> dict[str, Any]:
 
 
 def agrees(entrant: Entrant, answer: object, ours: object) -> bool | None:
-    """Whether the same tokens were chosen in the same order; None where nothing is compared."""
+    """Whether the same tokens were chosen, in the same order if it has one; None where nothing is
+    compared."""
     if entrant.role == "floor" or not entrant.is_answer:
         return None
-    return _plain(answer) == _plain(ours)
+    theirs, own = _plain(answer), _plain(ours)
+    return theirs == own if entrant.is_ordered else sorted(theirs) == sorted(own)
 
 
 def _plain(answer: object) -> list:

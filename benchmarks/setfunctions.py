@@ -84,9 +84,7 @@ def kernel(inputs: Inputs) -> np.ndarray:
 def facility(inputs: Inputs) -> Tensor:
     """Ours, end to end."""
     visual = inputs["visual"]
-    return select(
-        "facility_location", visual=visual, budget=inputs["k"], kernel="clipped"
-    ).indices
+    return select("facility_location", visual=visual, budget=inputs["k"], kernel="clipped").indices
 
 
 def apricot(inputs: Inputs) -> np.ndarray:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import mi, setfunctions
+from . import batched, literal, mi, setfunctions
 from .contest import Contest
 
 SUITES: dict[str, Callable[[], list[Contest]]] = {
     "mi": mi.contests,
     "setfunctions": setfunctions.contests,
+    "literal": literal.contests,
+    "batched": batched.contests,
+    "large": batched.large,
 }
 
 

@@ -12,7 +12,7 @@ from structure import ROOT
 
 from benchmarks import clock, memory, tables
 from benchmarks.contest import Contest, Entrant
-from benchmarks.run import run
+from benchmarks.run import agrees, run
 from benchmarks.suites import SUITES, all_contests
 
 CONTESTS = all_contests()
@@ -33,6 +33,12 @@ def test_another_answer_has_no_ratio():
     assert found["agrees"].to_dict() == {"ours": True, "same": True, "other": False}
     assert found["ratio"].notna().to_dict() == {"ours": True, "same": True, "other": False}
     assert found.loc["ours", "ratio"] == 1
+
+
+def test_an_order_is_compared_where_there_is_one():
+    found = rows(Entrant("set", lambda inputs: [0, 2], is_ordered=False))
+    assert found.loc["set", "agrees"]
+    assert not rows(Entrant("set", lambda inputs: [0, 1], is_ordered=False)).loc["set", "agrees"]
 
 
 def test_a_floor_has_no_answer_to_compare():
@@ -72,10 +78,10 @@ def test_every_entrant_gives_our_answer_on_a_small_problem(one):
     """What is not installed aside; of every contest, a few tokens."""
     small = dataclasses.replace(one, sizes={**one.sizes, **one.tiny})
     inputs = small.inputs()
-    ours = [int(i) for i in small.entrants[0].call(inputs)]
+    ours = small.entrants[0].call(inputs)
     for entrant in small.entrants[1:]:
         if entrant.is_installed and entrant.role == "rival" and entrant.is_answer:
-            assert [int(i) for i in entrant.call(inputs)] == ours, entrant.name
+            assert agrees(entrant, entrant.call(inputs), ours), entrant.name
 
 
 # --- the clock ------------------------------------------------------------------------------------

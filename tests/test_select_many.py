@@ -66,10 +66,10 @@ def problems(draw: st.DrawFn):
     sizes = {"b": draw(st.integers(1, 3)), "n_v": n_v, "n_t": n_t, "d": draw(st.integers(1, 12))}
     dtype = draw(st.sampled_from([torch.float64, torch.float32, torch.float16]))
     structure = draw(st.sampled_from(STRUCTURES))
+    if structure in ("huge", "tiny") and dtype == torch.float16:
+        dtype = torch.float32  # which half precision has not the range for
     case = shaped(inputs(seed, **sizes, dtype=torch.float64), structure, seed)
     case = {n: x.to(dtype) if x.is_floating_point() else x for n, x in case.items()}
-    if dtype == torch.float16 and structure in ("huge", "tiny"):
-        case = {n: x.float() if x.is_floating_point() else x for n, x in case.items()}
     mask = None
     if draw(st.booleans()):
         mask = torch.rand(sizes["b"], n_v, generator=generator(seed)) < 0.7
