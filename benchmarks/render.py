@@ -121,11 +121,11 @@ def growth(table: pd.DataFrame) -> str:
     rows = []
     for name in sorted(table["method"].unique()):
         order = stated(name)
-        most = scaling.powers(order) if order else {"n_v": "–", "k": "–"}
+        powers = most(name) or {"n_v": "–", "k": "–"}
         cells = [f"`{name}`", f"${order}$" if order else "–"]
         for axis in ("n_v", "k"):
             there = (name, axis) in fitted.index
-            cells += [_slope(fitted.loc[(name, axis)]) if there else "–", str(most[axis])]
+            cells += [_slope(fitted.loc[(name, axis)]) if there else "–", str(powers[axis])]
         rows.append("| " + " | ".join(cells) + " |")
     return head + "\n".join(rows) + "\n"
 
@@ -140,14 +140,20 @@ def stated(method: str) -> str | None:
     return scaling.stated(page.read_text(encoding="utf-8")) if page.exists() else None
 
 
+def most(method: str) -> dict[str, int] | None:
+    """The largest powers in it, if it is written in N_V."""
+    order = stated(method)
+    return scaling.powers(order) if order and "N_V" in order else None
+
+
 def main() -> None:
     """Write page and figure."""
     atomic_write_text(PAGE, document())
     table = RESULTS / "scaling" / "scaling.csv"
     if table.exists():
-        most = {n: scaling.powers(o) for n in scaling.SELECTORS if (o := stated(n))}
+        powers = {name: own for name in scaling.SELECTORS if (own := most(name))}
         data = pd.read_csv(table)
-        figure.save(data, scaling.exponents(data), most, IMAGE)
+        figure.save(data, scaling.exponents(data), powers, IMAGE)
 
 
 if __name__ == "__main__":

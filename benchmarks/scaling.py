@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -118,23 +118,53 @@ def stated(page: str) -> str | None:
 
 
 def powers(order: str) -> dict[str, int]:
-    """Largest powers of N_V and of k in an order of growth; logarithms count as none.
+    """Largest powers of N_V and of k (or a part of it) in an order of growth; logarithms count as
+    none, differences as sums.
 
     Examples
     --------
-    >>> powers(r"O(N_V^2 d + N_V k^2)"), powers(r"O(N_V k_c d)")
-    ({'n_v': 2, 'k': 2}, {'n_v': 1, 'k': 1})
+    >>> powers(r"O(N_V^2 d + N_V k^2)"), powers(r"O(k (N_T + N_V) N_V \\log N_V)")
+    ({'n_v': 2, 'k': 2}, {'n_v': 2, 'k': 1})
     """
-    terms = re.split(r"[+]", re.sub(r"\\log[^+)]*", "", order))
+    plain = re.sub(r"\\log(_2|_\{2\})?\s*(\([^)]*\)|[A-Za-z]\w*)", "1", order)
+    tokens = TOKEN.findall(plain.replace("{", "(").replace("}", ")")[1:])  # without the O
     return {
-        "n_v": max(_power(term, r"N_V|\(N_V - k\)") for term in terms),
-        "k": max(_power(term, r"(?<![A-Za-z_\\])k(?:_\w)?") for term in terms),
+        "n_v": _sum(list(tokens), lambda name: name == "N_V"),
+        "k": _sum(list(tokens), lambda name: name == "k" or name.startswith("k_")),
     }
 
 
-def _power(term: str, symbol: str) -> int:
-    """Of a symbol in a product."""
-    return sum(int(p or 1) for p in re.findall(rf"(?:{symbol})(?:\^\{{?(\d)\}}?)?", term))
+TOKEN = re.compile(r"[A-Za-z]+(?:_\w+)?|\d+|[()+\-^]")
+
+
+def _sum(tokens: list[str], counts: Callable[[str], bool]) -> int:
+    """Degree of a sum: that of its largest product; reads up to a closing parenthesis."""
+    degrees = [_product(tokens, counts)]
+    while tokens and tokens[0] in "+-":
+        tokens.pop(0)
+        degrees.append(_product(tokens, counts))
+    return max(degrees)
+
+
+def _product(tokens: list[str], counts: Callable[[str], bool]) -> int:
+    """Degree of a product: the sum of those of its factors."""
+    degree = 0
+    while tokens and tokens[0] not in "+-)":
+        token = tokens.pop(0)
+        if token == "(":
+            own = _sum(tokens, counts)
+            tokens.pop(0)
+        else:
+            own = int(counts(token))
+        if tokens[:1] == ["^"]:
+            tokens.pop(0)
+            inside = tokens.pop(0)
+            power = int(tokens.pop(0) if inside == "(" else inside)
+            if inside == "(":
+                tokens.pop(0)
+            own *= power
+        degree += own
+    return degree
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -147,13 +177,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     atomic_write_csv(options.out / "scaling.csv", measure(quick=options.quick))
     origin = provenance.collect(seed=0).to_dict() | {"threads": 1, "cores": os.cpu_count()}
     atomic_write_json(options.out / "provenance.json", origin)
-
-
-def lines(table: pd.DataFrame, axis: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Median seconds by size of every method along one axis."""
-    own = table[table["axis"] == axis]
-    for name, rows in own.groupby("method", sort=False):
-        yield str(name), rows.groupby(axis, as_index=False)["seconds"].median()
 
 
 if __name__ == "__main__":

@@ -86,14 +86,13 @@ def _curves(axes: Axes, rows: pd.DataFrame, slopes: pd.DataFrame, axis: str) -> 
     sizes = sorted(rows[axis].unique())
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.minorticks_off()
+    axes.set_ylim(bottom=axes.get_ylim()[0] / 3)  # room for the guides
     bottom = axes.get_ylim()[0]
     for power in (1, 2):
-        x = [sizes[-2] / (2 if power == 1 else 1), sizes[-1]]
-        y = [bottom * 1.6, bottom * 1.6 * (x[1] / x[0]) ** power]
+        x = [sizes[0], sizes[len(sizes) // 3]]
+        y = [bottom * 1.3, bottom * 1.3 * (x[1] / x[0]) ** power]
         axes.plot(x, y, color=GRAY, linewidth=0.8, linestyle="--")
-        axes.annotate(f"{power}", (x[1], y[1]), xytext=(3, -2), textcoords="offset points",
-                      color=GRAY, fontsize=6.5)  # fmt: skip
-    axes.set_title(f"cost over {'N_V' if axis == 'n_v' else 'k'}")
+    axes.set_title(f"cost over {'$N_V$' if axis == 'n_v' else '$k$'}; dashed: slopes 1 and 2")
 
 
 def _exponents(

@@ -83,6 +83,6 @@ def kept(
             **{n: x for n, x in given.items() if n in own.inputs},
             **{n: context[n] for n in own.context},
         )
-    except (RuntimeError, MitheoryError) as error:
+    except (RuntimeError, TypeError, MitheoryError) as error:  # of torch, of NumPy, ours
         return Refused(str(error).splitlines()[0])
     return torch.zeros(b, n_v, dtype=torch.bool).scatter_(1, picks.indices, True)
