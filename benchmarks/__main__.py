@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes and fewer rounds")
     parser.add_argument("--only", choices=sorted(SUITES), help="one suite")
     parser.add_argument("--match", default="", help="contests whose name contains this")
+    parser.add_argument("--up-to", type=int, default=10**9, help="largest N_V")
     parser.add_argument("--out", type=Path, default=Path("out/benchmarks"), help="folder")
     parser.add_argument("--threads", type=int, default=1, help="1 measures CPU time, more the wall")
     parser.add_argument("--no-memory", action="store_true", help="skip the peaks of memory")
@@ -44,7 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     chosen = {n: make for n, make in SUITES.items() if options.only in (None, n)}
     for name, make in chosen.items():
-        contests = [c for c in make() if options.match in c.name and (c.quick or not options.quick)]
+        contests = [
+            c
+            for c in make()
+            if options.match in c.name
+            and (c.quick or not options.quick)
+            and c.sizes["n_v"] <= options.up_to
+        ]
         if not contests:
             continue
         found = run(

@@ -54,7 +54,6 @@ ORIGINALS: dict[str, Original] = {
     "divprune": Original(lambda i: _projector(i, "divprune", "visual")),
     "cdpruner": Original(
         lambda i: _projector(i, "cdpruner", "visual", "clip_visual", "clip_text"),
-        {"relevance_source": "clip", "relevance_sign": -1.0},
     ),
     "mmtok": Original(lambda i: _projector(i, "mmtok", "visual", "text", "encoder_features")),
     "trimtokenator": Original(lambda i: _projector(i, "trimtokenator", "visual", "text")),

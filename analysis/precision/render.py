@@ -82,10 +82,10 @@ def _cell(rows: pd.DataFrame, variant: Variant) -> str:
 
 
 def _refusals(rows: pd.DataFrame) -> str:
-    reasons = rows.groupby(["method", "inputs", "arithmetic"], sort=True)["status"].first()
+    cells = rows.drop_duplicates(["method", "inputs", "arithmetic"]).sort_values("method")
     return "".join(
-        f"- `{method}`, {inputs} in {arithmetic}: {reason}\n"
-        for (method, inputs, arithmetic), reason in reasons.items()  # type: ignore[misc]
+        f"- `{r['method']}`, {r['inputs']} in {r['arithmetic']}: {r['status']}\n"
+        for r in cells.to_dict("records")
     )
 
 
