@@ -37,7 +37,8 @@ def draw(
     methods = order(slopes)
     with theme():
         figure = new_figure(PAGE, 3.0 + 0.155 * len(methods))
-        above, below = figure.subfigures(2, 1, height_ratios=(2.6, 0.4 + 0.155 * len(methods)))
+        heights = (2.6, 0.4 + 0.155 * len(methods))
+        above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
         curves = above.subplots(1, 2)
         for axes, axis in zip(curves, AXES, strict=True):
             _curves(axes, table[table["axis"] == axis], slopes[slopes["axis"] == axis], axis)
@@ -106,9 +107,9 @@ def _exponents(
     own = slopes.set_index("method")
     for i, name in enumerate(methods):
         if name in own.index:
-            row = own.loc[name]
-            axes.plot([row["low"], row["high"]], [i, i], color=color_of(row["slope"]), linewidth=1)
-            axes.plot(row["slope"], i, "o", color=color_of(row["slope"]), markersize=3.6)
+            slope, low, high = own.loc[name, ["slope", "low", "high"]].to_numpy(float)
+            axes.plot([low, high], [i, i], color=color_of(slope), linewidth=1)
+            axes.plot(slope, i, "o", color=color_of(slope), markersize=3.6)
         if name in stated:
             axes.plot(stated[name][axis], i, "|", color="black", markersize=8)
     axes.set_xlabel(f"exponent over {'$N_V$' if axis == 'n_v' else '$k$'}")
