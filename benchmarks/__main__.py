@@ -90,7 +90,7 @@ def _four(x: float) -> float:
 
 def wrong(found: pd.DataFrame) -> list[str]:
     """Whose answer differed."""
-    rows = found[found["agrees"].astype(str) == "False"]
+    rows = found[found["answer"] == "differs"]
     return [f"{r.suite}, {r.task}, N_V = {r.n_v}: {r.entrant} differs" for r in rows.itertuples()]
 
 

@@ -56,6 +56,8 @@ class Contest:
     entrants : ours first
     tiny : sizes for a first call that only loads what is loaded once
     quick : whether quick runs have it
+    is_greedy : whether an answer is greedy up to the rounding of the inputs' precision: two such
+        answers may part where two tokens are nearly tied, and count as one
     """
 
     suite: str
@@ -65,6 +67,7 @@ class Contest:
     entrants: tuple[Entrant, ...]
     tiny: Mapping[str, Any] = field(default_factory=dict)
     quick: bool = False
+    is_greedy: Callable[[Inputs, Sequence[int]], bool] | None = None
 
     def __post_init__(self) -> None:
         roles = [entrant.role for entrant in self.entrants]

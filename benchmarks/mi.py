@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mitheory import select
@@ -18,6 +19,7 @@ TEMPERATURE = 0.1
 N_T, D = 32, 256
 LARGE = 10_000
 SIZES = ((576, 64), (2048, 114), (LARGE, 500))
+ROUNDING = 8  # units in the last place of a cosine
 TINY = {"n_v": 16, "k": 3}
 
 
@@ -35,6 +37,7 @@ def contests() -> list[Contest]:
             ),
             TINY,
             quick=n < 1000,
+            is_greedy=is_greedy,
         )
         for weight in (0.5, 1.0)
         for n, k in SIZES
@@ -95,3 +98,26 @@ def gram_floor(inputs: Inputs) -> None:
 def cross_floor(inputs: Inputs) -> None:
     """What λ = 1 needs."""
     mi_pruner.cross_floor(inputs["visual"], inputs["text"], temperature=TEMPERATURE)
+
+
+def is_greedy(inputs: Inputs, answer: Sequence[int]) -> bool:
+    """Whether every choice is the best at its turn, in float64, to within float32's rounding."""
+    lam = inputs["relevance_weight"]
+    v, t = (torch.nn.functional.normalize(inputs[n].double(), dim=-1) for n in ("visual", "text"))
+    cross = (v @ t.T / TEMPERATURE).softmax(-1)
+    relevance = lam * (cross / cross.mean(0)).log().amax(-1)
+    total = torch.empty(len(v), dtype=torch.float64)
+    for start in range(0, len(v), mi_pruner.BLOCK):
+        rows = slice(start, start + mi_pruner.BLOCK)
+        total[rows] = (v[rows] @ v.T / TEMPERATURE).logsumexp(-1)
+    slack = ROUNDING * torch.finfo(torch.float32).eps / TEMPERATURE
+    running = torch.full_like(total, -torch.inf)
+    scores = relevance.clone()
+    open_ = torch.ones(len(v), dtype=torch.bool)
+    for j in answer:
+        if not open_[j] or scores[j] < scores[open_].max() - slack:
+            return False
+        open_[j] = False
+        running = running.maximum(v @ v[j] / TEMPERATURE - total)  # log N_V shifts all alike
+        scores = relevance - (1 - lam) * running
+    return True

@@ -9,12 +9,12 @@ import pandas as pd
 
 from . import memory
 from .clock import Clock, Times, race, ratio
-from .contest import Contest, Entrant
+from .contest import Contest, Entrant, Inputs
 
 COLUMNS = (
     "suite", "task", "n_v", "n_t", "d", "k", "samples", "dtype", "relevance_weight", "entrant",
     "role", "status", "clock", "threads", "seconds", "seconds_low", "seconds_high", "rounds",
-    "calls", "ratio", "ratio_low", "ratio_high", "target", "agrees", "peak_mib",
+    "calls", "ratio", "ratio_low", "ratio_high", "target", "answer", "peak_mib",
 )  # fmt: skip
 
 
@@ -53,8 +53,8 @@ def _rows(contest: Contest, *, quick: bool, threads: int, with_memory: bool) -> 
         row |= {"role": entrant.role, "status": states[entrant.name], "target": entrant.target}
         if entrant.name in times:
             row |= {"clock": clock, "threads": threads} | seconds(times[entrant.name])
-            row["agrees"] = agrees(entrant, answers[entrant.name], answers[ours])
-            if row["agrees"] is not False:  # other answers are no reference for speed
+            row["answer"] = compared(contest, entrant, inputs, answers[entrant.name], answers[ours])
+            if row["answer"] != "differs":  # other answers are no reference for speed
                 found = ratio(times[entrant.name].seconds, times[ours].seconds)
                 row |= {"ratio": found.value, "ratio_low": found.low, "ratio_high": found.high}
             if with_memory:
@@ -82,13 +82,25 @@ def seconds(times: Times) -> dict[str, Any]:
     }
 
 
-def agrees(entrant: Entrant, answer: object, ours: object) -> bool | None:
-    """Whether the same tokens were chosen, in the same order if it has one; None where nothing is
-    compared."""
+def compared(
+    contest: Contest, entrant: Entrant, inputs: Inputs, answer: Any, ours: Any
+) -> str | None:
+    """How an answer compares with ours; None where nothing is compared.
+
+    Returns
+    -------
+    str or None
+        "same" tokens (in the same order if it has one), "tied" where both are greedy up to
+        rounding, or "differs".
+    """
     if entrant.role == "floor" or not entrant.is_answer:
         return None
     theirs, own = _plain(answer), _plain(ours)
-    return theirs == own if entrant.is_ordered else sorted(theirs) == sorted(own)
+    if theirs == own or (not entrant.is_ordered and sorted(theirs) == sorted(own)):
+        return "same"
+    greedy = contest.is_greedy
+    tied = greedy is not None and greedy(inputs, theirs) and greedy(inputs, own)
+    return "tied" if tied else "differs"
 
 
 def _plain(answer: object) -> list:

@@ -91,11 +91,14 @@ def target_of(row: pd.Series) -> str:
     return f"{wanted}: {'reached' if row['ratio'] >= row['target'] else 'missed'}"
 
 
+ANSWERS = {"same": "same", "tied": "same up to near-ties", "differs": "**differs**"}
+
+
 def answer_of(row: pd.Series) -> str:
     """Whether it chose the same tokens."""
     if row["role"] == "ours" or pd.isna(row["seconds"]):
         return ""
-    return {"True": "same", "False": "**differs**"}.get(str(row["agrees"]), "not compared")
+    return ANSWERS.get(str(row["answer"]), "not compared")
 
 
 def memory_of(row: pd.Series) -> str:

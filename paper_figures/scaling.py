@@ -104,10 +104,11 @@ def _exponents(
     stated: Mapping[str, Mapping[str, int]],
 ) -> None:
     """One row per method: the fitted exponent, and the power that its page states."""
-    own = slopes.set_index("method")
+    columns = (slopes[c].to_list() for c in ("slope", "low", "high"))
+    fitted = dict(zip(slopes["method"].to_list(), zip(*columns, strict=True), strict=True))
     for i, name in enumerate(methods):
-        if name in own.index:
-            slope, low, high = own.loc[name, ["slope", "low", "high"]].to_numpy(float)
+        if name in fitted:
+            slope, low, high = fitted[name]
             axes.plot([low, high], [i, i], color=color_of(slope), linewidth=1)
             axes.plot(slope, i, "o", color=color_of(slope), markersize=3.6)
         if name in stated:
