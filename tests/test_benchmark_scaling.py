@@ -101,10 +101,11 @@ def test_the_page_follows_its_results(tmp_path):
     table = pd.read_csv(results / "mi" / "results.csv")
     table.loc[0, ["seconds", "seconds_low", "seconds_high"]] = [0.123, 0.122, 0.124]
     table.to_csv(results / "mi" / "results.csv", index=False)
-    (results / "literal" / "results.csv").unlink()
     page = render.document(results)
     assert "123 (122–124)" in page
-    assert render.SECTIONS["literal"] not in page
+    assert render.SECTIONS["mi"] in page
+    (results / "mi" / "results.csv").unlink()
+    assert render.SECTIONS["mi"] not in render.document(results)
 
 
 def test_the_figure_draws_a_curve_and_an_exponent_for_each_method(tmp_path):
