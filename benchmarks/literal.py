@@ -31,6 +31,7 @@ class Original:
     steps: Callable[[Inputs], Sequence[int] | Tensor]
     options: Mapping[str, Any] = field(default_factory=dict)
     is_ordered: bool = True
+    sizes: tuple[tuple[int, int], ...] = SIZES
 
 
 def twins(name: str) -> ModuleType:
@@ -72,6 +73,7 @@ ORIGINALS: dict[str, Original] = {
     "vispruner": Original(
         lambda i: originals.vispruner(i["cls_attention"], i["encoder_features"], i["k"]),
         is_ordered=False,
+        sizes=((576, 64), (2048, 116)),  # of 114 its residual is odd, and the code stops
     ),
     "fastv": Original(lambda i: originals.fastv(i["text_attention"], i["k"])),
     "dart": Original(
@@ -105,7 +107,7 @@ def contests() -> list[Contest]:
         )
         for name, original in ORIGINALS.items()
         if name in SELECTORS
-        for n, k in SIZES
+        for n, k in original.sizes
     ]
 
 
