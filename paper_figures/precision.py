@@ -17,7 +17,7 @@ from mitheory.errors import MissingInputError
 from mitheory.io import replacing
 
 from .labels import METHODS
-from .style import DPI, GRAY, PAGE, Look, new_figure, theme
+from .style import DPI, PAGE, Look, new_figure, theme
 
 COLUMNS = ("method", "budget", "ratio", "inputs", "arithmetic", "changed", "low", "high")
 PANELS = {
@@ -103,8 +103,7 @@ def _points(
     axes.plot(x, y, linestyle="", marker=look.marker, color=look.color, markersize=3.4, label=label)
     for i, row in found:
         if pd.isna(row["changed"]):
-            axes.annotate("no answer", (100, i + shift), color=GRAY, fontsize=5.5, ha="right",
-                          va="center")  # fmt: skip
+            axes.annotate("none", (3, i + shift), color=look.color, fontsize=5.5, va="center")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -33,7 +33,8 @@ model's own float32 numbers and computes in float64. Two things are varied, and 
 ![changed share of the kept set](images/precision.png)
 
 Methods that look at no floating-point number (`random`, `oracle`) never change and are not drawn;
-the axis is linear up to 1%. At 0 the interval says how much could have gone unseen.
+the axis is linear up to 1%. At 0 the interval says how much could have gone unseen;
+*none* is no answer, below with the reason.
 """
 TABLE = """
 ## {percent} of the tokens kept ({budget} of 144)
