@@ -327,7 +327,8 @@ def dtypes(
 
     table = precision(model, images=images, seed=seed)
     atomic_write_csv(out / "dtypes.csv", table.round(5))
-    origin = provenance.collect(command=_command(), seed=seed, model=model)
+    command = f"mitheory dtypes --model {model} --images {images} --seed {seed}"  # wherever to
+    origin = provenance.collect(command=command, seed=seed, model=model)
     atomic_write_json(out / "provenance.json", origin.to_dict())
     console.print(f"table in [bold]{out / 'dtypes.csv'}[/]")
 

@@ -72,7 +72,8 @@ def write(found: pd.DataFrame, folder: Path, *, threads: int) -> None:
     """The files of one suite."""
     atomic_write_csv(folder / "results.csv", rounded(found))
     atomic_write_parquet(folder / "results.parquet", found)
-    origin = provenance.collect(seed=0).to_dict()
+    command = f"python -m benchmarks --only {folder.name} --threads {threads}"  # wherever to
+    origin = provenance.collect(command, seed=0).to_dict()
     machine = {"threads": threads, "cores": os.cpu_count(), "peers": peers.versions()}
     atomic_write_json(folder / "provenance.json", origin | machine)
     atomic_write_text(folder / "results.md", tables.contests(rounded(found)) + "\n")

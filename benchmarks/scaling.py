@@ -175,7 +175,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     atomic_write_csv(options.out / "scaling.csv", measure(quick=options.quick))
-    origin = provenance.collect(seed=0).to_dict() | {"threads": 1, "cores": os.cpu_count()}
+    origin = provenance.collect("python -m benchmarks.scaling", seed=0).to_dict() | {
+        "threads": 1,
+        "cores": os.cpu_count(),
+    }
     atomic_write_json(options.out / "provenance.json", origin)
 
 
