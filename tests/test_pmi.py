@@ -218,14 +218,20 @@ def test_self_pmi_may_be_negative() -> None:
     assert (values[~torch.eye(4, dtype=torch.bool)] < 0).all()
 
 
-def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row sums computed two rows at a time are the row sums."""
+@pytest.mark.parametrize("self_loop", [True, False])
+def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch, self_loop: bool) -> None:
+    """Row sums computed three rows at a time, or 14 entries of 7 columns, are the row sums."""
     visual = torch.randn(1, 7, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    whole = self_pmi(visual, temperature=0.1, self_marginal="total_probability").matrix()
-    monkeypatch.setattr("mitheory.pmi.within.BLOCK", 2)
-    torch.testing.assert_close(
-        self_pmi(visual, temperature=0.1, self_marginal="total_probability").matrix(), whole
-    )
+
+    def matrix() -> Tensor:
+        return self_pmi(
+            visual, temperature=0.1, self_loop=self_loop, self_marginal="total_probability"
+        ).matrix()
+
+    whole = matrix()
+    for limit, value in (("BLOCK", 3), ("AREA", 14)):
+        monkeypatch.setattr(f"mitheory.pmi.within.{limit}", value)
+        torch.testing.assert_close(matrix(), whole)
 
 
 def test_bad_input_is_named() -> None:

@@ -17,7 +17,8 @@ from .row_sums import half_products, is_resolved
 
 SELF_CONDITIONALS = ("softmax", "minmax")
 SELF_MARGINALS = ("uniform", "total_probability")
-BLOCK = 512  # rows of V V^T that exist at a time
+BLOCK = 512  # rows of V V^T that exist at a time, at most
+AREA = 2**22  # entries of V V^T that exist at a time: beyond 8,192 tokens there are fewer rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +178,8 @@ def self_pmi_of_units(
     """`self_pmi` of rows (..., n_v, d) that are checked and normalized already.
 
     On a CPU the softmax with self-loops takes half of the Gram matrix, N_V² d / 2 multiplications
-    and N_V² / 2 exponentials; everything else takes it whole, in blocks of 512 rows. Memory is
-    O(N_V) beyond a block, unless the cosines are kept.
+    and N_V² / 2 exponentials; everything else takes it whole, in blocks of at most 512 rows. Memory
+    is O(N_V) beyond a block, unless the cosines are kept.
 
     Source: Alg. 1, lines 6-9.
 
@@ -197,8 +198,9 @@ def self_pmi_of_units(
             f"self_marginal: expected one of {list(SELF_MARGINALS)}, got {self_marginal!r}"
         )
     check_temperature(temperature)
-    block = unit.shape[-2] if keep_cosine else BLOCK
-    blocks = [slice(i, i + block) for i in range(0, unit.shape[-2], block)]
+    n = unit.shape[-2]
+    block = n if keep_cosine else max(1, min(BLOCK, AREA // n))
+    blocks = [slice(i, i + block) for i in range(0, n, block)]
     shift = torch.zeros_like(unit[..., 0])
     if _is_plain(unit, temperature, conditional, self_loop, visual_mask):
         log_scale, cosine = half_products(unit, temperature, keep=keep_cosine)
