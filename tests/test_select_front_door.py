@@ -7,7 +7,7 @@ import typing
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from selection_cases import generator, inputs, normal
 
@@ -250,6 +250,7 @@ def test_ties_go_to_the_lowest_index(method, dtype):
 
 @pytest.mark.parametrize("method", NORMED)
 @given(SEEDS)
+@example(279)  # the rounding of cosines over a text temperature of 0.02 told copies apart
 def test_copies_are_chosen_in_order_of_index(method, seed):
     """Of two copies the one of lower index comes first."""
     twice = normal(seed, 10, 64).repeat(2, 1)

@@ -90,8 +90,11 @@ def mmtok(
         visual_weight=visual_weight,
         zero_norm=zero_norm,
     )
-    # a temperature magnifies the rounding of a cosine; those with words are rounded afterwards
-    picks = facility_greedy(weights, budget, scale=1 + 1 / visual_temperature)
+    # a temperature magnifies the rounding of a cosine; in float32 those with words are rounded
+    # afterwards, in float64 they are as coarse as theirs makes them
+    lowest = min(visual_temperature, text_temperature)
+    warmth = lowest if weights.dtype == torch.float64 else visual_temperature
+    picks = facility_greedy(weights, budget, scale=1 + 1 / warmth)
     return dataclasses.replace(picks, departures=(TIES,))
 
 
