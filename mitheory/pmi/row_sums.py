@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-PANEL = 128  # rows at a time of a matrix that is kept
+PANEL = 192  # rows at a time of a matrix that is kept
 TILE = 512  # rows and columns of V V^T that exist at a time: one megabyte, what a cache holds
 SAFE_EXPONENT = 60.0  # e^60 and sums of billions of them are within single precision
 RESOLUTION = 64  # rounding units of a cosine that have to stay below the temperature
