@@ -33,6 +33,12 @@ def mi_pruner(
     that there is no guarantee; at λ = 1 it is modular and the sort is exact. At λ = 0 the first
     choice is undetermined and is the lowest index.
 
+    Cost: O(N_V N_T d) at λ = 1, and a heap or a sort. Below, half of the products between tokens,
+    N_V² d / 2, and as many exponentials; then at most N_V k d for the running redundancy, less
+    where few tokens are in reach of the best. On a CPU memory beyond the inputs is O(N_V d), and
+    N_V² up to 1,024 tokens. Other conditionals than the softmax and `self_loop` False take all
+    N_V² d products.
+
     Source: Algorithm 1; Eqs. (15)-(24).
 
     Parameters
