@@ -63,8 +63,9 @@ GROWTH = """## Growth
 
 CPU time of `select` on random tokens in float32 (d = {d}, N_T = {n_t}, {heads} heads): over N_V
 with {k} kept, and over k of {n} tokens. The exponent is the slope of log time over log size at the
-three largest sizes, with a 95% interval over rounds; *stated* is the first order of growth in the
-method's page, *at most* the largest power in it. Constant costs of a call pull an exponent down,
+three largest sizes, with a 95% interval over rounds; *stated* are the orders of growth in the
+method's page, *at most* the largest power in them as they are written: what a page states for each
+choice is to be multiplied by k. Constant costs of a call pull an exponent down,
 caches that no longer hold a matrix push it up.
 
 ![cost over N_V and over k](images/scaling.png)
@@ -120,9 +121,9 @@ def growth(table: pd.DataFrame) -> str:
                          n=scaling.TOKENS)  # fmt: skip
     rows = []
     for name in sorted(table["method"].unique()):
-        order = stated(name)
+        orders = "; ".join(f"${order}$" for order in stated(name)).replace("|", r"\vert ")
         powers = most(name) or {"n_v": "–", "k": "–"}
-        cells = [f"`{name}`", f"${order}$" if order else "–"]
+        cells = [f"`{name}`", orders or "–"]
         for axis in ("n_v", "k"):
             there = (name, axis) in fitted.index
             cells += [_slope(fitted.loc[(name, axis)]) if there else "–", str(powers[axis])]
@@ -134,16 +135,17 @@ def _slope(row: pd.Series) -> str:
     return f"{row['slope']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
 
 
-def stated(method: str) -> str | None:
-    """The order of growth on a method's page, if it has one."""
+def stated(method: str) -> tuple[str, ...]:
+    """The orders of growth on a method's page, if it has any."""
     page = METHODS / f"{method}.md"
-    return scaling.stated(page.read_text(encoding="utf-8")) if page.exists() else None
+    return scaling.stated(page.read_text(encoding="utf-8")) if page.exists() else ()
 
 
 def most(method: str) -> dict[str, int] | None:
-    """The largest powers in it, if it is written in N_V."""
-    order = stated(method)
-    return scaling.powers(order) if order and "N_V" in order else None
+    """The largest powers in them, if they are written in numbers of tokens."""
+    powers = [scaling.powers(order) for order in stated(method)]
+    largest = {axis: max((p[axis] for p in powers), default=0) for axis in ("n_v", "k")}
+    return largest if largest["n_v"] else None
 
 
 def main() -> None:

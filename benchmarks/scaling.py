@@ -104,17 +104,19 @@ def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return centered @ np.asarray(y) / (centered @ centered)
 
 
-def stated(page: str) -> str | None:
-    """The first order of growth in the Cost section of a method's page.
+def stated(page: str) -> tuple[str, ...]:
+    """The orders of growth in the Cost section of a method's page, those of memory left out.
 
     Examples
     --------
-    >>> stated("# x\\n## Cost\\nOne sort: $O(N_V \\\\log N_V)$ time.\\n## Modes\\n")
-    'O(N_V \\\\log N_V)'
+    >>> stated("# x\n## Cost\n$O(N_V d)$ and a sort, $O(N_V \\log N_V)$; $O(N_V)$ memory.\n## Y")
+    ('O(N_V d)', 'O(N_V \\log N_V)')
     """
     cost = re.search(r"^## Cost\n(.*?)(?=^## |\Z)", page, re.M | re.S)
-    order = re.search(r"\$(O\(.*?\))\$", cost[1], re.S) if cost else None
-    return " ".join(order[1].split()) if order else None
+    found = re.finditer(
+        r"\$(O\([^$]*\))\$(?!\s+(?:extra\s+)?(?:memory|numbers))", cost[1] if cost else ""
+    )
+    return tuple(dict.fromkeys(" ".join(match[1].split()) for match in found))
 
 
 def powers(order: str) -> dict[str, int]:
@@ -129,11 +131,12 @@ def powers(order: str) -> dict[str, int]:
     plain = re.sub(r"\\log(_2|_\{2\})?\s*(\([^)]*\)|[A-Za-z]\w*)", "1", order)
     tokens = TOKEN.findall(plain.replace("{", "(").replace("}", ")")[1:])  # without the O
     return {
-        "n_v": _sum(list(tokens), lambda name: name == "N_V"),
+        "n_v": _sum(list(tokens), lambda name: name in VISUAL),
         "k": _sum(list(tokens), lambda name: name == "k" or name.startswith("k_")),
     }
 
 
+VISUAL = ("N_V", "N", "n_v", "n")  # tokens, as the pages write them
 TOKEN = re.compile(r"[A-Za-z]+(?:_\w+)?|\d+|[()+\-^]")
 
 

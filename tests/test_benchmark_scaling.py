@@ -65,7 +65,7 @@ def test_powers_are_read_off_an_order(order, n_v, k):
 def test_an_order_in_other_symbols_is_shown_and_not_read(tmp_path, monkeypatch):
     (tmp_path / "random.md").write_text("## Cost\n$O(|R|^2 d)$ time.\n")
     monkeypatch.setattr(render, "METHODS", tmp_path)
-    assert render.stated("random") == "O(|R|^2 d)"
+    assert render.stated("random") == ("O(|R|^2 d)",)
     assert render.most("random") is None
 
 
