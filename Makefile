@@ -28,7 +28,7 @@ reproduce: $(STAMP)  ## Extract, select, answer, and draw the figures into out/
 	$(BIN)/mitheory reproduce --out $(OUT) $(ARGS)
 
 test: $(STAMP)  ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(DEV_STAMP)  ## Check format, style and types
 	$(BIN)/ruff format --check .

@@ -39,7 +39,7 @@ def position(text: str, *parts: str) -> list[int]:
 @pytest.mark.parametrize(
     ("arguments", "command"),
     [
-        (("test", "ARGS=-m slow"), ".venv/bin/python -m pytest -m slow"),
+        (("test", "ARGS=-m slow"), ".venv/bin/python -m pytest -n auto -m slow"),
         (("reproduce", "ARGS=--quick"), ".venv/bin/mitheory reproduce --out out --quick"),
         (("reproduce", "OUT=figures"), ".venv/bin/mitheory reproduce --out figures"),
     ],
