@@ -58,14 +58,50 @@ def reproduce(
     """
     from .reproduction import Run
     from .reproduction import reproduce as compute
+    from .studies import Context, run_studies
 
     changes = {"limit": limit} if limit else {}
     run = Run.make(quick=quick, model=model, seed=seed, **changes)
     compute(run, out, jobs=jobs, device=device, command=_command())
-    console.print("[bold]4/4[/] audit the embeddings")
+    console.print("[bold]4/5[/] studies of what the paper leaves open")
+    context = Context(out, model=model, seed=seed, quick=quick, jobs=jobs, device=device)
+    run_studies(context)
+    console.print("[bold]5/5[/] audit the embeddings")
     _audit(out / "bundle", out / "audit", None, {"seed": seed, "model": model}, jobs)
     figures(out)
     console.print(f"open [bold]{out / 'index.html'}[/]")
+
+
+@app.command()
+def study(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which; all without. --list says which there are.")
+    ] = None,
+    out: Out = Path("out"),
+    model: Annotated[
+        str, typer.Option(help="fruitfly, fruitfly-contrastive, or a checkpoint file.")
+    ] = "fruitfly",
+    quick: Annotated[bool, typer.Option("--quick", help="Few questions: seconds.")] = False,
+    seed: Seed = 0,
+    jobs: Annotated[int, typer.Option(help="Worker processes; -1 takes all cores.")] = 2,
+    device: Device = "cpu",
+    show: Annotated[bool, typer.Option("--list", help="Name the studies and stop.")] = False,
+) -> None:
+    """Answer what the paper leaves open, study by study; tables go to OUT/studies.
+
+    A study that is done is not done again unless its code, model, seed or size have changed.
+
+    [bold]Example[/]: mitheory study --list
+    """
+    from .studies import STUDIES, Context, run_studies
+
+    if show:
+        for known in STUDIES.values():
+            console.print(f"[bold]{known.name}[/]: {known.title}")
+        return
+    context = Context(out, model=model, seed=seed, quick=quick, jobs=jobs, device=device)
+    for path in run_studies(context, names or None):
+        console.print(str(path))
 
 
 @app.command()

@@ -66,16 +66,16 @@ def reproduce(
         model=run.model,
         revision=adapter.revision,
     )
-    console.print(f"[bold]1/4[/] extract {run.limit} {run.split} questions with {run.model}")
+    console.print(f"[bold]1/5[/] extract {run.limit} {run.split} questions with {run.model}")
     source = examples(run.split, limit=run.limit, seed=run.seed)
     bundle = out / "bundle"
     extract(adapter, source, bundle, origin, limit=run.limit, dtype="float32", overwrite=True)
     settings = paper_settings(quick=run.quick)
     console.print(
-        f"[bold]2/4[/] select and answer: {len(settings)} settings, budgets {run.budgets}"
+        f"[bold]2/5[/] select and answer: {len(settings)} settings, budgets {run.budgets}"
     )
     cells = run_cells(run, settings, out, jobs=jobs, device=device)
-    console.print("[bold]3/4[/] collect")
+    console.print("[bold]3/5[/] collect")
     atomic_write_parquet(out / "results.parquet", collect(settings, cells))
     atomic_write_parquet(out / "kept.parquet", drawn(settings, cells, run))
     atomic_write_json(out / "run.json", {"run": asdict(run), "provenance": origin.to_dict()})

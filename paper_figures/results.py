@@ -49,6 +49,8 @@ class Results:
     scenes : mapping from sample_id to Scene
     run : mapping
         Options and provenance, as the run wrote them.
+    folder : path or None
+        Of the run, where the tables of studies lie.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class Results:
     kept: pd.DataFrame | None = None
     scenes: Mapping[str, Scene] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", prepared(self.table))
@@ -85,6 +88,19 @@ class Results:
     def full(self) -> pd.DataFrame:
         """Rows of the model with all tokens; may be empty."""
         return self.table[self.table["method"] == "full"]
+
+    def study(self, table: str) -> pd.DataFrame:
+        """A table of ``studies/``, written by `analysis.studies`.
+
+        Raises
+        ------
+        MissingInputError
+            If the run holds none of that name.
+        """
+        path = self.folder and self.folder / "studies" / f"{table}.parquet"
+        if not path or not path.is_file():
+            raise MissingInputError(f"no studies/{table}.parquet in this run; run `mitheory study`")
+        return pd.read_parquet(path)
 
 
 def prepared(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,6 +144,7 @@ def load(folder: str | os.PathLike[str]) -> Results:
         kept=kept,
         scenes={} if kept is None else _scenes(folder / "bundle", kept),
         run=json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {},
+        folder=folder,
     )
 
 

@@ -1,0 +1,84 @@
+"""What a study is, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.ablation import Configuration, ablate
+from analysis.ablation.running import job_of, prepared
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every study is given.
+
+    Parameters
+    ----------
+    out : folder of the run; a study keeps what it wants to find again under ``out/studies/work``
+    model : name of the model, or its checkpoint
+    seed : of scenes and of everything drawn
+    quick : whether to be done within seconds, on few questions
+    jobs : worker processes
+    device : of the model
+    """
+
+    out: Path
+    model: str = "fruitfly"
+    seed: int = 0
+    quick: bool = False
+    jobs: int = 1
+    device: str = "cpu"
+
+    @property
+    def work(self) -> Path:
+        """Where unfinished work is kept."""
+        return self.out / "studies" / "work"
+
+    def bundle(self, split: str, limit: int, *, model: str = "") -> Path:
+        """The bundle of the first questions of a split, extracted where it is not there yet."""
+        name = Path(model or self.model).stem
+        return prepared(
+            self.work / f"{name}-{split}-{limit}",
+            model or self.model,
+            split=split,
+            limit=limit,
+            seed=self.seed,
+            device=self.device,
+            command=f"study on {limit} {split} questions",
+        )
+
+    def answered(
+        self, cells: Sequence[Configuration], split: str, limit: int, *, model: str = ""
+    ) -> pd.DataFrame:
+        """Tidy rows of the cells (those of `analysis.ablation.read_results`), in their order.
+
+        Answers are shared by all studies of a run: a kept set is shown to a model once.
+        """
+        bundle = self.bundle(split, limit, model=model)
+        job = job_of(bundle, bundle.parent, model or self.model, seed=self.seed, device=self.device)
+        return pd.concat(
+            [pd.read_parquet(path) for path in ablate(cells, job, jobs=self.jobs)],
+            ignore_index=True,
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, and the tables that answer it.
+
+    Parameters
+    ----------
+    name : of the study
+    title : the question in one line
+    tables : names of what it writes
+    run : from a context to the tables, all of `tables` and no other
+    """
+
+    name: str
+    title: str
+    tables: tuple[str, ...]
+    run: Callable[[Context], Mapping[str, pd.DataFrame]]

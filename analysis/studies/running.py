@@ -1,0 +1,73 @@
+"""Running studies: what is missing or out of date is computed, its tables written atomically."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from analysis.ablation.configuration import digest
+from analysis.auditing.plan import code_digest
+from analysis.progress import console
+from mitheory.checks import lookup
+from mitheory.errors import ParameterError
+from mitheory.io import atomic_write_json, atomic_write_parquet
+from mitheory.models.fruitfly import FruitFlyAdapter
+
+from .base import Context, Study
+from .registry import STUDIES
+
+
+def run_studies(
+    context: Context,
+    names: Sequence[str] | None = None,
+    *,
+    studies: Mapping[str, Study] = STUDIES,
+) -> list[Path]:
+    """Run studies; paths of their tables.
+
+    Parameters
+    ----------
+    context : what every study is given
+    names : which; all without
+    studies : by name
+
+    Raises
+    ------
+    UnknownNameError
+        If a name is of no study.
+    ParameterError
+        If a study does not write the tables it announces.
+    """
+    wanted = [lookup(name, studies, "study") for name in (names or studies)]
+    folder = context.out / "studies"
+    found: list[Path] = []
+    for study in wanted:
+        mark = folder / f"{study.name}.json"
+        files = [folder / f"{table}.parquet" for table in study.tables]
+        identity = _identity(study, context)
+        if not _is_done(mark, identity, files):
+            console.print(f"  {study.title}")
+            tables = study.run(context)
+            if set(tables) != set(study.tables):
+                raise ParameterError(
+                    f"study {study.name}: expected tables {list(study.tables)}, "
+                    f"got {sorted(tables)}"
+                )
+            for name, table in tables.items():
+                atomic_write_parquet(folder / f"{name}.parquet", table)
+            atomic_write_json(mark, {"identity": identity, "tables": list(study.tables)})
+        found += files
+    return found
+
+
+def _identity(study: Study, context: Context) -> str:
+    revision = FruitFlyAdapter(context.model).revision
+    size = [context.model, revision, context.seed, context.quick]
+    return digest([study.name, *size, code_digest()])
+
+
+def _is_done(mark: Path, identity: str, files: Sequence[Path]) -> bool:
+    if not mark.is_file() or not all(file.is_file() for file in files):
+        return False
+    return bool(json.loads(mark.read_text(encoding="utf-8"))["identity"] == identity)
