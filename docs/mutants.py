@@ -67,15 +67,24 @@ NOTES: tuple[tuple[str, str], ...] = (
     (r"(maximum|lse)\(pmi, None\)", "the argument is not looked at"),
     (r"rpartition", "a name has one colon at most"),
     (r"\) and False else pmi.masked_fill", "without a mask every word is real"),
-    (r"subsets\(|range\(|_paths\(|longest", "the cases that are added have nothing to loop over"),
+    (r"^for .*(subsets\(|range\(|_paths\()", "the cases that are added have nothing to loop over"),
     (r"State\(column", "only whether something is selected is asked"),
     (r"(0\.0|1\.0) if i in state", "the gain of a selected element means nothing"),
+    (r"strict=(False|None)\b|, \):$", "both are as long by construction"),
+    (
+        r"keep(_cosine)?\b|if \(?kept is None|, None$|, None\)$|\bcosine \)$"
+        r"|buffer = |panel, right",
+        "another way to the same numbers: time or memory differ",
+    ),
+    (r"here = |if bool\(None\)|if _is_plain", "another way to the same numbers: time differs"),
+    (r"down = max", "a shift that is added again: it guards against overflow"),
+    (r"limits\.(tiny|max)", "which rows take the careful way, which gives the same numbers"),
     (r"device|dtype|\.to\(", "the default where the tests run"),
     (r"totals: dict|totals\[path\[:-1\]\] -", "every total is shifted or reflected alike"),
     (r"column\[i\]", "the entry of a selected element is never read again"),
     (r"new_zeros\(1", "a row of zeros explains nothing"),
-    (r"or True (else 0\.0)?", "the empty matrix has determinant 1 by itself"),
-    (r"empty_like", "its values are overwritten"),
+    (r"len\(matrix\)\) or True else 0\.0", "the empty matrix has determinant 1 by itself"),
+    (r"empty_like|zeros_like\(unit", "of its values none, or only zeros, are read"),
     (r"\.abs\(\) / p_t", "the tolerance is scaled by a probability"),
 )
 """Explanations of single survivors, by what their new line looks like."""

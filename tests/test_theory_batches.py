@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from mitheory.aggregation import AGGREGATIONS, BOUNDS, max_below_sum, renyi
 from mitheory.distributions import CONDITIONALS, sinkhorn
+from mitheory.distributions.cosine import unit_products, unit_rows
 from mitheory.errors import ZeroNormError
 from mitheory.pmi import centered_similarity, cross_pmi, joint_pmi, self_pmi
 from mitheory.priors import PriorContext, resolve_prior
@@ -173,3 +175,41 @@ def test_minmax_of_equal_tokens_is_uniform_over_those_that_count(self_loop: bool
             expected.fill_diagonal_(0.0)
         torch.testing.assert_close(p[row, :n, :n], expected)
     assert bool((p[0, :3, 3] == 0).all())
+
+
+SIZES = st.lists(st.sampled_from([1e-30, 1e-3, 1.0, 1e3, 1e30]), min_size=5, max_size=5)
+
+
+@given(
+    st.integers(0, 2**20), SIZES, st.integers(1, 3), st.sampled_from([torch.float32, torch.float64])
+)
+def test_cosines_do_not_depend_on_the_size_of_a_row(seed, sizes, b, dtype):
+    """unit_rows(c x) = unit_rows(x) for c > 0, though c² may over- or underflow in the precision of
+    x; and unit_products(c x, y) = unit_rows(x) yᵀ, in a batch as alone."""
+    x, y = tokens(seed, b, 5, 4), tokens(seed + 1, b, 3, 4).to(dtype)
+    scaled = (torch.tensor(sizes, dtype=torch.float64)[:, None] * x).to(dtype)
+    unit = (x / x.norm(dim=-1, keepdim=True)).to(dtype)
+    torch.testing.assert_close(unit_rows("x", scaled), unit, rtol=1e-5, atol=1e-6)
+    found = unit_products("x", scaled, y)
+    assert found.shape == (b, 5, 3)
+    torch.testing.assert_close(found, unit @ y.mT, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("b", [1, 2])
+def test_a_zero_row_is_named_or_has_product_zero(b):
+    """In any sample of a batch; the rows beside it are what they are without it."""
+    x, y = tokens(0, b, 3, 4), tokens(1, b, 2, 4)
+    whole = unit_products("x", x, y)
+    x[-1, 1] = 0.0
+    with pytest.raises(ZeroNormError, match=r"^rows: expected rows of positive norm, got 1 zero"):
+        unit_products("rows", x, y)
+    found = unit_products("rows", x, y, zero_norm="uninformative")
+    assert (found[-1, 1] == 0).all()
+    torch.testing.assert_close(found[-1, [0, 2]], whole[-1, [0, 2]])
+
+
+def test_hidden_rows_may_be_anything():
+    """A masked row is zero after scaling, and no error, whatever stands in it."""
+    x = torch.tensor([[3.0, 4.0], [0.0, 0.0], [math.inf, math.nan]])
+    found = unit_rows("x", x, mask=torch.tensor([True, False, False]))
+    torch.testing.assert_close(found, torch.tensor([[0.6, 0.8], [0.0, 0.0], [0.0, 0.0]]))

@@ -26,12 +26,18 @@ from mitheory.priors import PriorContext, count_positions, empirical, resolve_pr
 from mitheory.properties import curvature
 from mitheory.scores import mi_score
 from mitheory.setfunctions import (
+    COM,
+    FLMI,
+    FLQMI,
+    GCMI,
     ChowLiuMI,
     Coverage,
     DiscreteMI,
     FacilityLocation,
     GaussianMI,
     LogDet,
+    LogDetMI,
+    LogMass,
     Modular,
 )
 
@@ -145,6 +151,120 @@ REFUSED: list[tuple[Callable[[], object], type[MitheoryError], str]] = [
         lambda: DiscreteMI(torch.tensor([[math.nan, 0.5]])),
         NonFiniteError,
         "table: expected finite values, got 1 that are not, the first at (0, 0): nan",
+    ),
+    *(
+        case
+        for kind in (COM, FLQMI, GCMI)
+        for case in (
+            (
+                lambda kind=kind: kind(ones(2)),
+                ShapeError,
+                "query: expected 2 axes, got shape (2,)",
+            ),
+            (
+                lambda kind=kind: kind(torch.tensor([[1.0, -0.5]])),
+                ParameterError,
+                "query: expected entries in [0.0, inf], got [-0.5, 1.0]",
+            ),
+        )
+    ),
+    *(
+        (
+            lambda make=make: make(-0.5),
+            ParameterError,
+            "eta: expected entries in [0.0, inf], got [-0.5, -0.5]",
+        )
+        for make in (
+            lambda eta: COM(EYE, eta=eta),
+            lambda eta: FLQMI(EYE, eta=eta),
+            lambda eta: FLMI(EYE, EYE, eta=eta),
+        )
+    ),
+    (
+        lambda: GCMI(EYE, weight=-0.5),
+        ParameterError,
+        "weight: expected entries in [0.0, inf], got [-0.5, -0.5]",
+    ),
+    (
+        lambda: COM(EYE, concave="cube"),
+        UnknownNameError,
+        "unknown concave function 'cube'. Known: log1p, sqrt",
+    ),
+    (
+        lambda: LogMass(ones(2), ones(2)),
+        ShapeError,
+        "probability: expected 2 axes, got shape (2,)",
+    ),
+    (
+        lambda: LogMass(torch.tensor([[1.5, 0.0]]), ones(1)),
+        ParameterError,
+        "probability: expected entries in [0.0, 1.0], got [0.0, 1.5]",
+    ),
+    (
+        lambda: LogMass(ones(2, 2), ones(2, 1)),
+        ShapeError,
+        "weights: expected 1 axis, got shape (2, 1)",
+    ),
+    (
+        lambda: LogMass(ones(2, 2), torch.tensor([1.0, -1.0])),
+        ParameterError,
+        "weights: expected entries in [0.0, inf], got [-1.0, 1.0]",
+    ),
+    (lambda: LogMass(ones(2, 2), ones(3)), ShapeError, "weights: expected (2,), got (3,)"),
+    *(
+        (
+            lambda floor=floor: LogMass(EYE, ones(2), floor=floor),
+            ParameterError,
+            f"floor: expected a positive number, got {floor!r}",
+        )
+        for floor in (0.0, math.inf)
+    ),
+    (
+        lambda: FLMI(ones(2), EYE),
+        ShapeError,
+        "similarity: expected 2 axes, got shape (2,)",
+    ),
+    (
+        lambda: FLMI(-EYE, EYE),
+        ParameterError,
+        "similarity: expected entries in [0.0, inf], got [-1.0, -0.0]",
+    ),
+    (lambda: FLMI(EYE, ones(2)), ShapeError, "query: expected 2 axes, got shape (2,)"),
+    (
+        lambda: FLMI(EYE, -EYE),
+        ParameterError,
+        "query: expected entries in [0.0, inf], got [-1.0, -0.0]",
+    ),
+    (lambda: FLMI(EYE, ones(3, 1)), ShapeError, "query: expected (2, q), got (3, 1)"),
+    (
+        lambda: LogDetMI(ones(2, 3), ones(2, 1), ones(1, 1)),
+        ShapeError,
+        "kernel: expected (2, 2), got (2, 3)",
+    ),
+    (
+        lambda: LogDetMI(EYE, ones(2), ones(1, 1)),
+        ShapeError,
+        "query: expected 2 axes, got shape (2,)",
+    ),
+    (
+        lambda: LogDetMI(EYE, ones(2, 1), EYE),
+        ShapeError,
+        "query_kernel: expected (1, 1), got (2, 2)",
+    ),
+    (
+        lambda: LogDetMI(EYE, 0.1 * ones(2, 1), ones(1, 1), eta=1.5),
+        ParameterError,
+        "eta: expected entries in [0.0, 1.0], got [1.5, 1.5]",
+    ),
+    (
+        lambda: LogDetMI(EYE, ones(3, 1), ones(1, 1)),
+        ShapeError,
+        "query: expected (2, q), got (3, 1)",
+    ),
+    (
+        lambda: LogDetMI(EYE, ones(2, 1), ones(1, 1)),
+        ParameterError,
+        "kernel: expected a positive definite joint matrix, got one not so",
     ),
     (
         lambda: curvature(lambda s: 0.0, 2),
