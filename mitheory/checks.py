@@ -100,7 +100,7 @@ def check_mask(name: str, mask: Tensor | None, shape: tuple[int, ...]) -> Tensor
 
 def check_finite(name: str, x: Tensor) -> Tensor:
     """`x` if it has no NaN and no infinity; NonFiniteError with the first bad place otherwise."""
-    if bool(torch.isfinite(x.sum())):  # one bad entry makes it inf or NaN; so may overflow
+    if math.isfinite(x.detach().sum().item()):  # one bad entry makes it inf or NaN; so may overflow
         return x
     bad = ~torch.isfinite(x)
     if bool(bad.any()):

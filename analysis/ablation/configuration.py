@@ -94,7 +94,7 @@ class Configuration:
 
     def canonical(self) -> dict[str, Any]:
         """The same as a JSON-able dictionary, every option written out."""
-        defaults = {} if self.method == FULL else SELECTORS[self.method].defaults
+        defaults = {} if self.method == FULL else dict(SELECTORS[self.method].defaults)
         return asdict(self) | {"options": dict(sorted((defaults | dict(self.options)).items()))}
 
     @property

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mitheory.pmi.row_sums import pairs_of_tiles
 from mitheory.scores import mi_score
-from mitheory.selection.engine import MARGIN, WHOLE
+from mitheory.selection.engine import WHOLE
 from mitheory.selection.mi import batched_greedy, mi_greedy, mi_problem
 from mitheory.selection.search import lazy_greedy
 
@@ -66,12 +66,12 @@ def ours(visual: Tensor, text: Tensor, *, temperature: float, budget: int, relev
 def ours_scoring(s: Size, *, alone: bool) -> dict[str, int]:
     """`alone`: relevance alone, λ = 1.
 
-    Exponentials: softmax over words, log of the mean over tokens, the softmax over tokens, priors.
+    Exponentials: softmax over words, the softmax over tokens and its prior.
     """
     products = s.n * s.words + (0 if alone else pairs(s))
     return {
         "multiplications": products * s.d,
-        "exponentials": products + s.n * s.words + (2 if alone else 4) * s.n,
+        "exponentials": products + (0 if alone else s.n),
     }
 
 
@@ -89,12 +89,8 @@ def ours_selection(s: Size, *, alone: bool) -> dict[str, int]:
 
 
 def sorts(s: Size) -> int:
-    """Comparisons for the best: of a heap of somewhat more than are kept, and to sort those; or of
-    two sorts of all, where they are not many times as many as are kept."""
-    if MARGIN * s.k < s.n:
-        few = s.k + MARGIN
-        return (s.n + few) * math.ceil(math.log2(few))
-    return 2 * s.n * math.ceil(math.log2(s.n))
+    """Comparisons for the best, and one more that none of them may tie with: a heap of them."""
+    return s.n * math.ceil(math.log2(min(s.n, s.k + 1)))
 
 
 def pairs(s: Size) -> int:

@@ -76,7 +76,7 @@ def kept(
         return torch.stack([selection.mask for selection in found])
     context: dict[str, Any] = {
         "budget": budget, "seeds": list(seeds), "grid": grid, "zero_norm": "uninformative",
-        "mode": "exact",
+        "mode": "exact", "norms": {},
     }  # fmt: skip
     try:
         picks = own.fn(

@@ -13,12 +13,22 @@ from .conditionals import (
     softmax,
     softmax_over_vision,
 )
-from .cosine import ZERO_NORM, cosine_similarity, similarity, unit_products, unit_rows
+from .cosine import (
+    NO_NORMS,
+    ZERO_NORM,
+    cosine_similarity,
+    ordinary_norms,
+    row_products,
+    similarity,
+    unit_products,
+    unit_rows,
+)
 from .masks import hide, outside
 from .scaling import sinkhorn
 
 __all__ = [
     "CONDITIONALS",
+    "NO_NORMS",
     "ROUNDING_UNITS",
     "ZERO_NORM",
     "Conditional",
@@ -26,7 +36,9 @@ __all__ = [
     "hide",
     "joint_softmax",
     "minmax",
+    "ordinary_norms",
     "outside",
+    "row_products",
     "similarity",
     "sinkhorn",
     "softmax",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor
 
@@ -9,15 +12,23 @@ from ..checks import check_nonzero_rows, check_pair, check_temperature
 from ..errors import ParameterError
 
 ZERO_NORM = ("error", "uninformative")
+NO_NORMS: Mapping[str, Tensor] = MappingProxyType({})
+"""Norms of inputs by name, where none are known."""
 
 
 def unit_rows(
-    name: str, x: Tensor, *, zero_norm: str = "error", mask: Tensor | None = None
+    name: str,
+    x: Tensor,
+    *,
+    zero_norm: str = "error",
+    mask: Tensor | None = None,
+    norm: Tensor | None = None,
 ) -> Tensor:
     """Rows of `x` scaled to norm 1; zero rows are an error, or stay zero if "uninformative".
 
     Rows whose squares might overflow or underflow are first divided by their largest entry. Rows
-    hidden by `mask` become zero, whatever stands in them.
+    hidden by `mask` become zero, whatever stands in them. `norm` is what `ordinary_norms` gives,
+    where it is known.
 
     Raises
     ------
@@ -35,27 +46,55 @@ def unit_rows(
     if zero_norm not in ZERO_NORM:
         raise ParameterError(f"zero_norm: expected one of {list(ZERO_NORM)}, got {zero_norm!r}")
     if mask is not None:
-        x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
+        x, norm = x.masked_fill(~mask.unsqueeze(-1), 0.0), None
+    if norm is None:
+        norm = ordinary_norms(x)
+    if norm is not None:
+        return x / norm.unsqueeze(-1)
     if zero_norm == "error":
         check_nonzero_rows(name, x, mask=mask)
-    norm, safe = _norms(x)
-    if bool(safe.all()):
-        return x / norm
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    low, high = _ordinary(x.dtype)
+    safe = (norm > low) & (norm < high)
     unit = x / torch.where(safe, norm, 1.0)
     extreme = ~safe.squeeze(-1)
     return unit.index_put((extreme,), _extreme_rows(x[extreme]))
 
 
-def unit_products(name: str, x: Tensor, y: Tensor, *, zero_norm: str = "error") -> Tensor:
-    """Products of the rows of `x`, scaled to norm 1, with those of `y`, without a copy of `x`.
+def ordinary_norms(x: Tensor) -> Tensor | None:
+    """Norms (...) of rows whose squares are sure not to overflow or underflow; None if one is not.
 
-    On a CPU every sample has a product of its own: one of a batch takes longer and rounds
-    otherwise.
+    So there are norms only if all numbers are finite and no row is zero.
+
+    Examples
+    --------
+    >>> ordinary_norms(torch.tensor([[3.0, 4.0]])), ordinary_norms(torch.tensor([[0.0], [1.0]]))
+    (tensor([5.]), None)
+    """
+    norm = torch.linalg.vector_norm(x, dim=-1)
+    if not norm.numel():
+        return norm
+    low, high = _ordinary(x.dtype)
+    least, most = norm.detach().aminmax()
+    return norm if least.item() > low and most.item() < high else None
+
+
+def _ordinary(dtype: torch.dtype) -> tuple[float, float]:
+    """Between which numbers a norm is ordinary."""
+    limits = torch.finfo(dtype)
+    return 1e4 * limits.tiny**0.5, limits.max**0.5
+
+
+def unit_products(
+    name: str, x: Tensor, y: Tensor, *, zero_norm: str = "error", norm: Tensor | None = None
+) -> Tensor:
+    """Products of the rows of `x`, scaled to norm 1, with those of `y`, without a copy of `x`.
 
     Parameters
     ----------
     x, y : (b, n_x, d), (b, n_y, d)
     zero_norm : as in `unit_rows`
+    norm : (b, n_x), `ordinary_norms` of x where they are known
 
     Returns
     -------
@@ -71,24 +110,21 @@ def unit_products(name: str, x: Tensor, y: Tensor, *, zero_norm: str = "error") 
     >>> unit_products("x", torch.tensor([[[3.0, 4.0]]]), torch.tensor([[[1.0, 0.0]]]))
     tensor([[[0.6000]]])
     """
+    if norm is None:
+        norm = ordinary_norms(x)
+    if norm is None or not x.is_cpu:
+        return row_products(unit_rows(name, x, zero_norm=zero_norm, norm=norm), y)
+    return row_products(x, y) / norm.unsqueeze(-1)
+
+
+def row_products(x: Tensor, y: Tensor) -> Tensor:
+    """Products (b, n_x, n_y) of the rows of x (b, n_x, d) and y (b, n_y, d), on a CPU of one
+    sample after the other: those of a batch take longer and round otherwise."""
     if not x.is_cpu:
-        return unit_rows(name, x, zero_norm=zero_norm) @ y.mT
-    products = [_unit_products(name, *pair, zero_norm) for pair in zip(x, y, strict=True)]
-    return products[0][None] if len(products) == 1 else torch.stack(products)
-
-
-def _unit_products(name: str, x: Tensor, y: Tensor, zero_norm: str) -> Tensor:
-    norm, safe = _norms(x)
-    if not bool(safe.all()):
-        return unit_rows(name, x, zero_norm=zero_norm) @ y.T
-    return x @ y.T / norm
-
-
-def _norms(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Norms (..., 1) of rows, and whether their squares are sure not to overflow or underflow."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    limits = torch.finfo(x.dtype)
-    return norm, (norm > 1e4 * limits.tiny**0.5) & (norm < limits.max**0.5)
+        return x @ y.mT
+    if len(x) == 1:
+        return (x[0] @ y[0].T)[None]
+    return torch.stack([a @ b.T for a, b in zip(x, y, strict=True)])
 
 
 def _extreme_rows(x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Marginals and pointwise mutual information, in nats."""
 
-from .cross import CrossPMI, cross_pmi, cross_pmi_of_logits
+from .cross import CrossPMI, cross_pmi, cross_pmi_of_logits, largest_pmi
 from .pointwise import centered_similarity, joint_pmi, log_marginal, pmi
 from .within import (
     BLOCK,
@@ -21,6 +21,7 @@ __all__ = [
     "cross_pmi",
     "cross_pmi_of_logits",
     "joint_pmi",
+    "largest_pmi",
     "log_marginal",
     "pmi",
     "self_pmi",

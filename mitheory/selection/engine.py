@@ -59,7 +59,7 @@ def rounding_slack(x: Tensor, *, scale: float = 1.0) -> float:
 
 def relative_slack(x: Tensor) -> Tensor:
     """The same (b, 1) for scores (b, n) of any size, each sample by its own largest."""
-    return rounding_slack(x) * x.abs().amax(-1, keepdim=True)
+    return rounding_slack(x) * torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True)
 
 
 def first_best(scores: Tensor, open_: Tensor, slack: float | Tensor) -> Tensor:
@@ -97,6 +97,17 @@ def _runs(values: Tensor, slack: float | Tensor) -> Tensor:
     return run
 
 
+def _clear(scores: Tensor, budget: int, slack: float | Tensor) -> tuple[Tensor, Tensor] | None:
+    """The first `budget` of `ranking` and their scores, where no two scores in a row are close.
+
+    None if two are, the last one and the next best included.
+    """
+    values, order = scores.topk(min(scores.shape[-1], budget + 1), dim=-1)
+    if bool((values[..., :-1] - values[..., 1:] > slack).all()):
+        return order[..., :budget], values[..., :budget]
+    return None
+
+
 def _leading(scores: Tensor, budget: int, slack: float | Tensor) -> Tensor | None:
     """The first `budget` of `ranking`, from a few more of the best scores than that.
 
@@ -119,15 +130,19 @@ def top_picks(
     guarantee: str | None = "exact",
 ) -> Picks:
     """The `budget` best (open) scores by one sort: what greedy does where scores are fixed."""
-    chosen = None
-    if open_ is None and MARGIN * budget < scores.shape[-1]:
-        chosen = _leading(scores, budget, slack)
+    n, chosen = scores.shape[-1], None
+    if open_ is None:
+        clear = _clear(scores, budget, slack)
+        if clear is not None:
+            return Picks(*clear, n, guarantee)
+        if MARGIN * budget < n:
+            chosen = _leading(scores, budget, slack)
     if chosen is None:
         chosen = ranking(scores, slack)
     if open_ is not None:  # closed ones behind all others, order unchanged
         chosen = chosen.gather(1, (~open_).gather(1, chosen).byte().argsort(dim=-1, stable=True))
     chosen = chosen[:, :budget]
-    return Picks(chosen, scores.gather(1, chosen), scores.shape[-1], guarantee)
+    return Picks(chosen, scores.gather(1, chosen), n, guarantee)
 
 
 class CosineRows:

@@ -6,13 +6,14 @@ dense batch. So padding cannot influence an answer, and no method needs to know 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..checks import check_finite, check_nonzero_rows
+from ..distributions import ordinary_norms
 from ..errors import DTypeError, EmptyInputError, ShapeError
 
 Shapes = Mapping[str, tuple[str, ...]]
@@ -48,14 +49,28 @@ DIRECTIONS = (
 class Group:
     """Samples with equally many tokens, without padding.
 
-    `members` (g,) are their places in the batch; `places` (g, n_v) those of their tokens among the
+    `members` are their places in the batch; `places` (g, n_v) those of their tokens among the
     padded ones, or None if there is no padding.
     """
 
-    members: Tensor
+    members: Sequence[int]
     inputs: dict[str, Tensor]
     places: Tensor | None
     n_v: int
+
+    def parts(
+        self, size: int, norms: Mapping[str, Tensor]
+    ) -> Iterator[tuple[Group, Mapping[str, Tensor]]]:
+        """At most `size` samples at a time, and norms of their inputs."""
+        if len(self.members) <= size:
+            yield self, norms
+            return
+        for start in range(0, len(self.members), size):
+            part = slice(start, start + size)
+            inputs = {name: x[part] for name, x in self.inputs.items()}
+            places = None if self.places is None else self.places[part]
+            group = Group(self.members[part], inputs, places, self.n_v)
+            yield group, {name: norm[part] for name, norm in norms.items()}
 
 
 def as_batch(inputs: Mapping[str, object]) -> dict[str, Tensor]:
@@ -109,22 +124,33 @@ def checked(inputs: Mapping[str, Tensor], shapes: Shapes = SHAPES) -> dict[str, 
     return out
 
 
-def check_values(inputs: Mapping[str, Tensor], *, nonzero: Collection[str] = ()) -> None:
-    """Finite numbers and, in the inputs named `nonzero`, rows that can be normalized."""
-    normal = [name for name in nonzero if name in inputs and _is_normal(inputs[name])]
-    rest = {name: x for name, x in inputs.items() if name not in normal}
-    for name, x in rest.items():
-        if x.is_floating_point():
+def check_values(
+    inputs: Mapping[str, Tensor],
+    *,
+    directions: Collection[str] = (),
+    refused: bool = False,
+) -> dict[str, Tensor]:
+    """Finite numbers and, among `directions`, no zero rows if they are refused.
+
+    Returns
+    -------
+    dict
+        Norms of rows by name, of those of `directions` that have `ordinary_norms`: a look at them
+        is all that these need, and whoever divides by them need not compute them again.
+
+    Raises
+    ------
+    NonFiniteError, ZeroNormError
+    """
+    found = {name: ordinary_norms(inputs[name]) for name in directions if name in inputs}
+    norms = {name: norm for name, norm in found.items() if norm is not None}
+    for name, x in inputs.items():
+        if name not in norms and x.is_floating_point():
             check_finite(name, x)
-    for name in nonzero:
-        if name in rest:
-            check_nonzero_rows(name, rest[name])
-
-
-def _is_normal(x: Tensor) -> bool:
-    """Whether every row has a positive finite norm, which needs finite numbers: one look at x."""
-    norm = torch.linalg.vector_norm(x, dim=-1)
-    return bool(((norm > 0) & (norm < torch.inf)).all())
+    for name in found:
+        if refused and name not in norms:
+            check_nonzero_rows(name, inputs[name])
+    return norms
 
 
 def check_mask(name: str, mask: Tensor | None, shape: tuple[int, int]) -> Tensor | None:
@@ -155,11 +181,11 @@ def groups(
 ) -> Iterator[Group]:
     """Dense batches of the samples that have equally many real tokens on every masked axis."""
     first = next(iter(inputs.values()))
-    members = torch.arange(len(first), device=first.device)
     present = {axis: mask for axis, mask in masks.items() if mask is not None}
     if not present:
-        yield Group(members, dict(inputs), None, n_v)
+        yield Group(range(len(first)), dict(inputs), None, n_v)
         return
+    members = torch.arange(len(first), device=first.device)
     counts = torch.stack([mask.sum(-1) for mask in present.values()], 1)  # (b, masked axes)
     for count in counts.unique(dim=0):
         these = members[(counts == count).all(1)]
@@ -174,7 +200,7 @@ def groups(
         if "n_v" in present:
             places = present["n_v"][these].nonzero()[:, 1].view(len(these), -1)
             real = places.shape[1]
-        yield Group(these, dense, places, real)
+        yield Group(these.tolist(), dense, places, real)
 
 
 def _real(x: Tensor, position: int, mask: Tensor) -> Tensor:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..aggregation import resolve_aggregation
+from ..aggregation import maximum, resolve_aggregation
 from ..checks import check_relevance_weight, check_temperature, lookup
-from ..distributions import unit_products, unit_rows
+from ..distributions import NO_NORMS, row_products, unit_products, unit_rows
 from ..errors import ParameterError
-from ..pmi import SELF_CONDITIONALS, SelfPMI, cross_pmi_of_logits, self_pmi_of_units
+from ..pmi import (
+    SELF_CONDITIONALS,
+    SelfPMI,
+    cross_pmi_of_logits,
+    largest_pmi,
+    self_pmi_of_units,
+)
 from ..scores import REDUNDANCIES
 from .engine import WHOLE, WHOLE_GPU, Picks, at, first_best, mark, rounding_slack, top_picks
 from .fused import available, fused_mi
@@ -51,8 +57,11 @@ def mi_problem(
     empty_redundancy: float,
     grid: tuple[int, ...] | None,
     zero_norm: str,
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Problem:
     """S^cross of every token, and self-PMI by columns, under one prior.
+
+    `norms` are `ordinary_norms` of V and T by name, where they are known.
 
     Source: Eqs. (15)-(21).
     """
@@ -68,13 +77,15 @@ def mi_problem(
     check_temperature(temperature)
     needed = relevance_weight < 1
     stationary = isinstance(prior, str) and prior == "stationary"
-    tokens = unit_rows("visual", visual, zero_norm=zero_norm) if needed or stationary else None
-    words = unit_rows("text", text, zero_norm=zero_norm) / temperature
-
-    kept = WHOLE_GPU if available(visual) else WHOLE
+    norm = norms.get("visual")
+    tokens = None
+    if needed or stationary:
+        tokens = unit_rows("visual", visual, zero_norm=zero_norm, norm=norm)
+    words = unit_rows("text", text, zero_norm=zero_norm, norm=norms.get("text")) / temperature
 
     def within(prior: str | Tensor, kind: str) -> SelfPMI:
         assert tokens is not None
+        kept = WHOLE_GPU if available(visual) else WHOLE
         return self_pmi_of_units(
             tokens,
             temperature=warmth,
@@ -86,16 +97,27 @@ def mi_problem(
             keep_cosine=visual.shape[1] <= kept,
         )
 
-    cross = cross_pmi_of_logits(
-        unit_products("visual", visual if tokens is None else tokens, words, zero_norm=zero_norm),
-        conditional=conditional,
-        prior=prior,
-        grid=grid,
-        log_degree=within("uniform", "softmax").log_degree() if stationary else None,
-    )
+    if tokens is None:
+        rho = unit_products("visual", visual, words, zero_norm=zero_norm, norm=norm)
+    else:
+        rho = row_products(tokens, words)
+    shared = prior
+    uniform = isinstance(prior, str) and prior == "uniform"
+    if uniform and conditional == "softmax" and aggregate is maximum:
+        relevance = largest_pmi(rho, temperature)
+    else:
+        cross = cross_pmi_of_logits(
+            rho,
+            conditional=conditional,
+            prior=prior,
+            grid=grid,
+            log_degree=within("uniform", "softmax").log_degree() if stationary else None,
+        )
+        relevance = aggregate(cross.pmi, cross.log_cond, log_prior=cross.log_prior)
+        shared = cross.log_prior.exp()
     return Problem(
-        relevance=aggregate(cross.pmi, cross.log_cond, log_prior=cross.log_prior),
-        redundancy=within(cross.log_prior.exp(), self_conditional) if needed else None,
+        relevance=relevance,
+        redundancy=within(shared, self_conditional) if needed else None,
         relevance_weight=relevance_weight,
         empty_redundancy=float(empty_redundancy),
         redundancy_aggregation=redundancy_aggregation,

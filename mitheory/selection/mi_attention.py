@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from ..checks import check_share
+from ..distributions import NO_NORMS
 from .attention import received_attention
 from .engine import Picks, relative_slack, top_picks
 from .mi import mi_greedy, mi_problem
@@ -33,6 +35,7 @@ def mi_attention(
     empty_redundancy: float = 0.0,
     grid: tuple[int, ...] | None = None,
     zero_norm: str = "error",
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Picks:
     """A share of the budget by received attention, the rest by MI-Pruner on the residual.
 
@@ -74,6 +77,7 @@ def mi_attention(
         empty_redundancy=empty_redundancy,
         grid=grid,
         zero_norm=zero_norm,
+        norms=norms,
     )
     received = received_attention(patch_attention, include_diagonal=include_diagonal)
     received = received.to(visual.dtype)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
+from ..distributions import NO_NORMS
 from .engine import Picks
 from .mi import mi_greedy, mi_problem
 
@@ -26,6 +29,7 @@ def mi_pruner(
     empty_redundancy: float = 0.0,
     grid: tuple[int, ...] | None = None,
     zero_norm: str = "error",
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Picks:
     """Algorithm 1.
 
@@ -84,5 +88,6 @@ def mi_pruner(
         empty_redundancy=empty_redundancy,
         grid=grid,
         zero_norm=zero_norm,
+        norms=norms,
     )
     return mi_greedy(problem, budget)

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from types import MappingProxyType
 from typing import Any
 
 from .attention import attention, unmerged_axes, unmerged_needs
@@ -25,7 +26,7 @@ from .fastv import fastv
 from .flmi import flmi
 from .flqmi import flqmi
 from .gcmi import gcmi
-from .inputs import NORMALIZED, SHAPES, Shapes
+from .inputs import DIRECTIONS, NORMALIZED, SHAPES, Shapes
 from .log_det import log_det
 from .log_det_mi import log_det_mi
 from .max_coverage import max_coverage
@@ -43,7 +44,7 @@ from .visionzip import visionzip
 from .vispruner import needed as vispruner_needs
 from .vispruner import vispruner
 
-CONTEXT = ("budget", "seeds", "grid", "zero_norm", "mode")
+CONTEXT = ("budget", "seeds", "grid", "zero_norm", "mode", "norms")
 """Arguments that the front door fills in itself."""
 
 
@@ -75,18 +76,21 @@ class Method:
 
     def required(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Inputs without which it cannot run under these options."""
-        own = tuple(n for n, p in self._parameters() if n in SHAPES and p.default is p.empty)
-        return own + (self.also(self.defaults | dict(options)) if self.also else ())
+        return self._always + (self.also(self.defaults | dict(options)) if self.also else ())
 
-    def shapes(self, options: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    def shapes(self, options: Mapping[str, Any]) -> Shapes:
         """Axes of every input under these options."""
-        own = self.axes(self.defaults | dict(options)) if self.axes else {}
-        return {**SHAPES, **own}
+        return {**SHAPES, **self.axes(self.defaults | dict(options))} if self.axes else SHAPES
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Inputs that it looks at, required or not."""
         return tuple(n for n, _ in self._parameters() if n in SHAPES)
+
+    @cached_property
+    def directions(self) -> tuple[str, ...]:
+        """Inputs that enter cosines, of which a zero row may have to be refused."""
+        return tuple(n for n in DIRECTIONS if n in self.inputs and "zero_norm" in self.context)
 
     @property
     def scale_free(self) -> tuple[str, ...]:
@@ -99,11 +103,16 @@ class Method:
         """Which of `CONTEXT` it takes."""
         return tuple(n for n, _ in self._parameters() if n in CONTEXT)
 
-    @property
-    def defaults(self) -> dict[str, Any]:
+    @cached_property
+    def defaults(self) -> MappingProxyType[str, Any]:
         """Its options, with their defaults."""
         known = {*SHAPES, *CONTEXT}
-        return {n: p.default for n, p in self._parameters() if n not in known}
+        return MappingProxyType({n: p.default for n, p in self._parameters() if n not in known})
+
+    @cached_property
+    def _always(self) -> tuple[str, ...]:
+        """Inputs without default."""
+        return tuple(n for n, p in self._parameters() if n in SHAPES and p.default is p.empty)
 
     def _parameters(self) -> tuple[tuple[str, inspect.Parameter], ...]:
         return _parameters(self.fn)

@@ -13,12 +13,13 @@ from ..checks import check_budget, lookup
 from ..distributions import ZERO_NORM
 from ..errors import DTypeError, MissingInputError, ParameterError, ShapeError
 from .engine import WHOLE, Picks
-from .inputs import DIRECTIONS, Group, Shapes, check_mask, check_values, checked, groups, sizes_of
+from .inputs import Group, Shapes, check_mask, check_values, checked, groups, sizes_of
 from .merging import Merge
 from .record import Mode, Selection
 from .registry import SELECTORS, Method
 
-MODES = ("exact", "faithful")
+MODES = {"exact": "exact", "faithful": "faithful"}
+ZERO_NORMS = dict.fromkeys(ZERO_NORM)
 CHUNK = 2**21  # pairs of tokens at a time, about what a cache holds
 CHUNK_GPU = 2**27  # likewise on a GPU: half a GiB a matrix, and every launch serves many samples
 
@@ -38,8 +39,8 @@ def run(
     """Checks, groups of one shape, chunks of bounded size, records."""
     method = lookup(name, SELECTORS, "method")
     _check_options(method, options)
-    lookup(zero_norm, {z: z for z in ZERO_NORM}, "zero_norm")
-    lookup(mode, {m: m for m in MODES}, "mode")
+    lookup(zero_norm, ZERO_NORMS, "zero_norm")
+    lookup(mode, MODES, "mode")
     axes = method.shapes(options)
     used = checked(_needed(method, inputs, options, axes), axes)
     sizes = sizes_of(used, axes)
@@ -47,31 +48,33 @@ def run(
     masks = _masks(sizes, masks)
     seeds = _seeds(seed, size)
     given: dict[str, Any] = dict(options)
-    wanted, context_names = {*method.inputs, "prior"}, method.context
-    refused = "zero_norm" in context_names and zero_norm == "error"
-    nonzero = [n for n in DIRECTIONS if refused and n in method.inputs]
     if isinstance(given.get("prior"), Tensor):  # travels with the tokens it weighs
-        axes["prior"] = ("n_v",)
+        axes = {**axes, "prior": ("n_v",)}
         used["prior"] = _prior(given.pop("prior"), used["visual"])
+    params = _params(method, options)
     results: list[Selection | None] = [None] * size
     for group in groups(used, axes, masks, sizes["n_v"]):
         k = check_budget(budget, group.n_v)
-        check_values(group.inputs, nonzero=nonzero)
-        step = _chunk(group)  # zero rows are refused by now, or welcome
-        for start in range(0, len(group.members), step):
-            part = slice(start, start + step)
-            rows = group.members[part].tolist()
-            own = [seeds[r] for r in rows]
+        norms = check_values(
+            group.inputs, directions=method.directions, refused=zero_norm == "error"
+        )
+        for part, known in group.parts(_chunk(group), norms):
+            own = [seeds[r] for r in part.members]
             context = {
-                "budget": k, "seeds": own, "grid": grid, "zero_norm": "uninformative", "mode": mode
-            }  # fmt: skip
+                "budget": k,
+                "seeds": own,
+                "grid": grid,
+                "zero_norm": "uninformative",  # zero rows are refused by now, or welcome
+                "mode": mode,
+                "norms": known,
+            }
             picks = method.fn(
-                **{n: x[part] for n, x in group.inputs.items() if n in wanted},
-                **{n: context[n] for n in context_names},
+                **{n: x for n, x in part.inputs.items() if n in method.inputs or n == "prior"},
+                **{n: context[n] for n in method.context},
                 **given,
             )
-            records = _records(method, picks, group, part, own, options, sizes["n_v"], k, mode)
-            for row, selection in zip(rows, records, strict=True):
+            records = _records(method, picks, part, own, params, sizes["n_v"], k, mode)
+            for row, selection in zip(part.members, records, strict=True):
                 results[row] = selection
     return tuple(s for s in results if s is not None)
 
@@ -79,55 +82,64 @@ def run(
 def _chunk(group: Group) -> int:
     """Samples at a time; one by one where rows are streamed on a CPU: its products of a batch of
     matrices with one vector each are slower than those of one matrix."""
-    if group.n_v > WHOLE and group.members.is_cpu:
+    first = next(iter(group.inputs.values()))
+    if group.n_v > WHOLE and first.is_cpu:
         return 1
-    pairs = CHUNK_GPU if group.members.is_cuda else CHUNK
+    pairs = CHUNK_GPU if first.is_cuda else CHUNK
     return max(1, pairs // group.n_v**2)
+
+
+def _params(method: Method, options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options, written or not, JSON-able."""
+    params: dict[str, Any] = method.defaults | dict(options)
+    if isinstance(params.get("prior"), Tensor):
+        params["prior"] = "explicit"
+    return params
 
 
 def _records(
     method: Method,
     picks: Picks,
-    group: Group,
-    part: slice,
+    part: Group,
     seeds: Sequence[int],
-    options: Mapping[str, Any],
+    params: Mapping[str, Any],
     n_v: int,
     budget: int,
     mode: Mode,
 ) -> list[Selection]:
     """One `Selection` per sample of a chunk, indices in padded places."""
     indices, into = picks.indices, picks.into
-    if group.places is not None:
-        places = group.places[part]
-        indices = places.gather(1, indices)
+    if part.places is not None:
+        indices = part.places.gather(1, indices)
         if into is not None:
-            moved = torch.where(into < 0, -1, places.gather(1, into.clamp(min=0)))
-            into = moved.new_full((len(moved), n_v), -1).scatter_(1, places, moved)
-    counts = [indices.shape[1]] * len(indices) if picks.counts is None else picks.counts.tolist()
+            moved = torch.where(into < 0, -1, part.places.gather(1, into.clamp(min=0)))
+            into = moved.new_full((len(moved), n_v), -1).scatter_(1, part.places, moved)
+    size = len(part.members)
+    chosen, gains = list(indices.unbind()), list(picks.gains.unbind())
+    if picks.counts is not None:
+        counts = picks.counts.tolist()
+        chosen = [x[:k] for x, k in zip(chosen, counts, strict=True)]
+        gains = [x[:k] for x, k in zip(gains, counts, strict=True)]
     notes = picks.departures
-    each = notes if isinstance(notes, list) else [notes] * len(indices)
-    evaluations = picks.spent or (picks.evaluations,) * len(indices)
-    params: dict[str, Any] = method.defaults | dict(options)
-    if isinstance(params.get("prior"), Tensor):
-        params["prior"] = "explicit"
+    each = notes if isinstance(notes, list) else [notes] * size
+    evaluations = picks.spent or (picks.evaluations,) * size
     seeded = "seeds" in method.context
     return [
         Selection(
-            indices=indices[row, : counts[row]],
-            gains=picks.gains[row, : counts[row]],
+            indices=chosen[row],
+            gains=gains[row],
             method=method.name,
             budget=budget,
             n_v=n_v,
             guarantee=picks.guarantee,
             evaluations=evaluations[row],
-            params=params | ({"seed": seeds[row]} if seeded else {}),
+            params={**params, "seed": seeds[row]} if seeded else dict(params),
             mode=mode,
             departures=each[row],
             merge=None if into is None else Merge(into[row], picks.merge_rule),
             info={} if picks.info is None else picks.info[row],
         )
-        for row in range(len(indices))
+        for row in range(size)
     ]
 
 
