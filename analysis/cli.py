@@ -68,7 +68,7 @@ def reproduce(
     run_studies(context)
     console.print("[bold]5/5[/] audit the embeddings")
     _audit(out / "bundle", out / "audit", None, {"seed": seed, "model": model}, jobs)
-    figures(out)
+    figures(out, force=False)
     console.print(f"open [bold]{out / 'index.html'}[/]")
 
 
@@ -105,13 +105,17 @@ def study(
 
 
 @app.command()
-def figures(results: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
-    """Draw every figure and index.html again from the tables of a run.
+def figures(
+    results: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    force: Annotated[bool, typer.Option("--force", help="Also what is up to date.")] = False,
+) -> None:
+    """Draw every figure that is out of date, and index.html, from the tables of a run.
 
     [bold]Example[/]: mitheory figures out/
     """
     # a stage of its own with files in between: paper_figures imports analysis, never back
-    done = subprocess.run([sys.executable, "-m", "paper_figures", str(results)], check=False)
+    command = [sys.executable, "-m", "paper_figures", "--results", str(results)]
+    done = subprocess.run(command + ["--force"] * force, check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)
 

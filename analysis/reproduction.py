@@ -2,7 +2,8 @@
 
 Files of a run: ``bundle/`` (embeddings), ``cells/<id>.parquet`` (one setting at one budget, written
 atomically, the unit of resumption), ``results.parquet`` (tidy: one row per setting and sample),
-``kept.parquet`` (kept sets of the samples that are drawn), ``run.json`` (provenance and options).
+``kept.parquet`` (kept sets of the samples that are drawn), ``scenes.parquet`` (their questions and
+images), ``run.json`` (provenance and options).
 Figures are drawn from these files by `paper_figures`.
 """
 
@@ -77,7 +78,9 @@ def reproduce(
     cells = run_cells(run, settings, out, jobs=jobs, device=device)
     console.print("[bold]3/5[/] collect")
     atomic_write_parquet(out / "results.parquet", collect(settings, cells))
-    atomic_write_parquet(out / "kept.parquet", drawn(settings, cells, run))
+    kept = drawn(settings, cells, run)
+    atomic_write_parquet(out / "kept.parquet", kept)
+    atomic_write_parquet(out / "scenes.parquet", pictures(bundle, sorted(set(kept.sample_id))))
     atomic_write_json(out / "run.json", {"run": asdict(run), "provenance": origin.to_dict()})
     return out / "results.parquet"
 
@@ -176,21 +179,50 @@ def _described(setting: Setting, path: Path) -> pd.DataFrame:
 def drawn(
     settings: Sequence[Setting], cells: dict[tuple[str, int], Path], run: Run
 ) -> pd.DataFrame:
-    """Kept sets of the samples that are drawn, at the second smallest budget.
+    """Kept sets of the samples that are drawn, at every budget.
 
     Nothing is picked by hand: the first question of each kind, each about another scene.
     """
-    budget = sorted(run.budgets)[min(1, len(run.budgets) - 1)]
     full = pd.read_parquet(next(p for (k, _), p in cells.items() if k == FULL.selection_id))
     chosen = _first_of_each_kind(full)
     answers = full.set_index("sample_id").prediction.rename("full_prediction")
     tables = []
     for setting in settings:
         if setting.family == "method" and setting.draw == 0:
-            table = pd.read_parquet(cells[setting.selection_id, budget])
-            rows = table.set_index("sample_id").loc[chosen].reset_index()
-            tables.append(rows.assign(setting=setting.name, method=setting.method))
+            for budget in run.budgets:
+                table = pd.read_parquet(cells[setting.selection_id, budget])
+                rows = table.set_index("sample_id").loc[chosen].reset_index()
+                tables.append(rows.assign(setting=setting.name, method=setting.method))
     return pd.concat(tables, ignore_index=True).join(answers, on="sample_id")
+
+
+def pictures(bundle: Path, sample_ids: Sequence[str]) -> pd.DataFrame:
+    """Questions and images of samples, as what draws them reads them: without torch.
+
+    Returns
+    -------
+    DataFrame
+        ``sample_id``, ``question``, ``rows`` and ``columns`` of the grid of patches, ``height`` and
+        ``width`` of the image and its ``pixels``: height x width x 3 bytes, row by row. Samples
+        stored without an image are left out.
+    """
+    with Bundle.open(bundle) as opened:
+        return pd.DataFrame(
+            [
+                {
+                    "sample_id": sample.sample_id,
+                    "question": sample.question,
+                    "rows": sample.grid[0],
+                    "columns": sample.grid[1],
+                    "height": sample.image.shape[0],
+                    "width": sample.image.shape[1],
+                    "pixels": sample.image.numpy().tobytes(),
+                }
+                for sample in opened.select(sample_ids)
+                if sample.image is not None and sample.grid is not None
+            ],
+            columns=["sample_id", "question", "rows", "columns", "height", "width", "pixels"],
+        )
 
 
 def _first_of_each_kind(table: pd.DataFrame) -> list[str]:

@@ -3,19 +3,25 @@
 The front door is `select`; the parts it is made of are modules in the order of the data flow:
 `distributions`, `priors`, `pmi`, `aggregation`, `properties`, `scores`, `setfunctions`,
 `selection`. Beside them stand `bundle` and `statistics`, and `models`, which nothing here imports.
+
+Each is imported when it is asked for: what reads tables only, such as the figures, needs no torch.
 """
 
 from __future__ import annotations
 
-from .aggregation import AGGREGATIONS
-from .distributions import CONDITIONALS
-from .errors import MitheoryError
-from .pmi import cross_pmi, self_pmi
-from .priors import PRIORS
-from .properties import Property
-from .scores import mi_score
-from .selection import SELECTORS, Selection, select, select_batch
-from .setfunctions import SETFUNCTIONS, SetFunction
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .aggregation import AGGREGATIONS
+    from .distributions import CONDITIONALS
+    from .errors import MitheoryError
+    from .pmi import cross_pmi, self_pmi
+    from .priors import PRIORS
+    from .properties import Property
+    from .scores import mi_score
+    from .selection import SELECTORS, Selection, select, select_batch
+    from .setfunctions import SETFUNCTIONS, SetFunction
 
 __all__ = [
     "AGGREGATIONS",
@@ -33,3 +39,32 @@ __all__ = [
     "select_batch",
     "self_pmi",
 ]
+
+_HOME = {
+    "AGGREGATIONS": "aggregation",
+    "CONDITIONALS": "distributions",
+    "PRIORS": "priors",
+    "SELECTORS": "selection",
+    "SETFUNCTIONS": "setfunctions",
+    "MitheoryError": "errors",
+    "Property": "properties",
+    "Selection": "selection",
+    "SetFunction": "setfunctions",
+    "cross_pmi": "pmi",
+    "mi_score": "scores",
+    "select": "selection",
+    "select_batch": "selection",
+    "self_pmi": "pmi",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    if name in _HOME.values():
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
-from collections.abc import Mapping
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,11 +16,9 @@ from .errors import (
     NonFiniteError,
     ParameterError,
     ShapeError,
-    UnknownNameError,
     ZeroNormError,
 )
-
-T = TypeVar("T")
+from .names import lookup as lookup  # where most look for it
 
 
 def check_matrix(name: str, x: object, *, ndim: int | None = 2) -> Tensor:
@@ -215,20 +210,3 @@ def check_log_distribution(name: str, log_p: Tensor, *, tolerance: float | None 
             f"{name}: expected rows that log-sum-exp to 0 within {allowed:g}, got {off:g}"
         )
     return log_p
-
-
-def lookup(name: str, table: Mapping[str, T], family: str) -> T:
-    """The entry of `table` called `name`; UnknownNameError with the known and near names otherwise.
-
-    Examples
-    --------
-    >>> lookup("meam", {"mean": 1, "max": 2}, "rule")
-    Traceback (most recent call last):
-    ...
-    mitheory.errors.UnknownNameError: unknown rule 'meam'; did you mean 'mean'? Known: max, mean
-    """
-    if isinstance(name, str) and name in table:
-        return table[name]
-    near = difflib.get_close_matches(str(name), list(table), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise UnknownNameError(f"unknown {family} {name!r}{hint} Known: {', '.join(sorted(table))}")

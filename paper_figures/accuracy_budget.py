@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from analysis import reference
 from mitheory.errors import MissingInputError
 
-from . import labels, panels, style
+from . import labels, panels, style, tables
 from .claims import Comparison, compare
 from .intervals import STATED, accuracy
 from .results import Results, Scene
@@ -149,6 +149,7 @@ FIGURE = FigureSpec(
     name="accuracy_budget",
     title="Accuracy against budget",
     source="Tab. 1, Fig. 4",
+    ids=("fig4",),
     data=data,
     draw=draw,
     caption=caption,
@@ -159,4 +160,5 @@ FIGURE = FigureSpec(
         f"Fig. 4 (Qwen2-VL) is drawn without numbers. {reference.wrong_averages_note()}"
     ),
     claims=claims,
+    html=tables.headline,
 )

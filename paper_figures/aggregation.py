@@ -143,6 +143,7 @@ FIGURE = FigureSpec(
     name="aggregation",
     title="Max, global or mean aggregation",
     source="Fig. 6a",
+    ids=("fig6a",),
     data=data,
     draw=draw,
     caption=caption,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -14,9 +14,12 @@ from .results import Results
 
 if TYPE_CHECKING:
     from .render import Rendered
+    from .spec import FigureSpec
 
 TITLE = "MI-Pruner and its peers, measured"
 HEADLINE = "accuracy_budget"
+KINDS = {"pdf": "PDF", "png": "PNG", "csv": "CSV", "tex": "LaTeX"}
+HINT = '<span class="hint">Swipe the figure sideways, or tap it for the whole of it.</span>'
 
 
 def html(rendered: Sequence[Rendered], results: Results, *, folder: str, audit: str = "") -> str:
@@ -34,7 +37,7 @@ def html(rendered: Sequence[Rendered], results: Results, *, folder: str, audit: 
     parts = [
         _glance(drawn),
         _section("audit", "The audit: every claim as a test", audit) if audit else "",
-        *(_figure(figure, folder) for figure in drawn),
+        *_figures(drawn, folder),
         _missing(missing),
         _method(folder),
         _provenance(results),
@@ -65,7 +68,7 @@ def _subtitle(results: Results) -> str:
 
 def _contents(drawn: Iterable[Rendered], *, has_missing: bool, has_audit: bool) -> str:
     entries = [("audit", "The audit")] if has_audit else []
-    entries += [(figure.spec.name, figure.spec.title) for figure in drawn]
+    entries += [(figure.spec.name, _numbered(figure.spec)) for figure in drawn]
     entries += [("missing", "Not drawn")] if has_missing else []
     entries += [("method", "How to read it"), ("provenance", "Provenance")]
     return "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title in entries)
@@ -75,30 +78,70 @@ def _glance(drawn: Sequence[Rendered]) -> str:
     """The headline table and the claims in short."""
     parts = []
     for figure in drawn:
-        if figure.spec.name == HEADLINE and figure.table is not None:
-            parts.append(tables.headline(figure.table))
+        if figure.spec.name == HEADLINE:
+            parts.append(figure.html)
     named = [(figure.spec.name, figure.comparisons) for figure in drawn if figure.comparisons]
     if named:
         parts.append("<h3>What the paper says, what we measured</h3>" + tables.overview(named))
     return _section("glance", "At a glance", *parts) if parts else ""
 
 
+def _numbered(spec: FigureSpec) -> str:
+    """The title, after its numbers in the paper.
+
+    Examples
+    --------
+    >>> from .registry import FIGURES
+    >>> _numbered(FIGURES["kept_patches"]), _numbered(FIGURES["all_methods"])
+    ('Figs. 1, 5: What is kept', 'Every method on one model')
+    """
+    if not spec.ids:
+        return spec.title
+    kind = {"fig": "Fig", "tab": "Tab"}[spec.ids[0][:3]]
+    many = "s" if len(spec.ids) > 1 else ""
+    return f"{kind}{many}. {', '.join(number[3:] for number in spec.ids)}: {spec.title}"
+
+
+def _figures(drawn: Sequence[Rendered], folder: str) -> Iterator[str]:
+    """Those of the paper, then ours, each under its heading."""
+    for heading, is_ours in (("The paper, in its order", False), ("Beyond the paper", True)):
+        group = [figure for figure in drawn if is_ours is not bool(figure.spec.ids)]
+        if group:
+            yield f'<h2 class="group">{heading}</h2>'
+        yield from (_figure(figure, folder) for figure in group)
+
+
 def _figure(figure: Rendered, folder: str) -> str:
     spec = figure.spec
     stem = f"{folder}/{spec.name}"
-    assert figure.table is not None  # it was drawn
+    links = " · ".join(
+        f'<a href="{stem}.{kind}">{KINDS[kind]}</a>' for kind in KINDS if kind in spec.kinds
+    )
+    stale = f"<strong>{escape(figure.state)}.</strong> " if figure.state.startswith("stale") else ""
+    hint = "" if _is_table(figure) else HINT
     return _section(
         spec.name,
-        spec.title,
-        f'<p class="small soft">Beside {escape(spec.source)} of the paper · '
-        f'<a href="{stem}.pdf">PDF</a> · <a href="{stem}.png">PNG</a> · '
-        f'<a href="{stem}.csv">CSV</a><span class="hint">Swipe the figure sideways, or tap it '
-        "for the whole of it.</span></p>",
-        f'<figure><a class="picture" href="{stem}.png"><img src="{stem}.png" loading="lazy" '
-        f'alt="{escape(spec.title)}: the numbers are in {stem}.csv"></a>'
-        f"<figcaption><p>{escape(spec.caption(figure.table))}</p></figcaption></figure>",
+        _numbered(spec),
+        f'<p class="small soft">{stale}Beside {escape(spec.source)} of the paper · '
+        f"{links}{hint}</p>",
+        f"<figure>{_shown(figure, stem)}"
+        f"<figcaption><p>{escape(figure.caption)}</p></figcaption></figure>",
         f'<p class="small soft">{escape(spec.printed)}</p>',
         tables.comparisons(figure.comparisons),
+    )
+
+
+def _is_table(figure: Rendered) -> bool:
+    return bool(figure.html) and figure.spec.name != HEADLINE
+
+
+def _shown(figure: Rendered, stem: str) -> str:
+    """A table as text, anything else as its picture."""
+    if _is_table(figure):
+        return figure.html
+    return (
+        f'<a class="picture" href="{stem}.png"><img src="{stem}.png" loading="lazy" '
+        f'alt="{escape(figure.spec.title)}: the numbers are in {stem}.csv"></a>'
     )
 
 

@@ -133,6 +133,7 @@ FIGURE = FigureSpec(
     name="relevance_weight",
     title="λ by type of question",
     source="Fig. 6b",
+    ids=("fig6b",),
     data=data,
     draw=draw,
     caption=caption,

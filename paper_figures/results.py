@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mitheory.bundle import Bundle
 from mitheory.errors import MissingInputError, ParameterError
 
 from .labels import FORM_OF, series
@@ -24,6 +23,8 @@ COLUMNS = (
     "question_type", "negative", "answer", "prediction", "correct",
 )  # fmt: skip
 KEPT_COLUMNS = ("setting", "sample_id", "budget", "kept")
+SCENE_COLUMNS = ("sample_id", "question", "rows", "columns", "height", "width", "pixels")
+ALWAYS_READ = ("results.parquet", "kept.parquet", "scenes.parquet", "run.json")
 KEY = ["family", "setting", "draw", "budget", "sample_id"]
 
 
@@ -51,6 +52,9 @@ class Results:
         Options and provenance, as the run wrote them.
     folder : path or None
         Of the run, where the tables of studies lie.
+    read : set of str
+        What was asked for with `study` and `file`, as paths in the folder, there or not: with
+        `ALWAYS_READ`, all that a figure can depend on.
 
     Raises
     ------
@@ -65,6 +69,7 @@ class Results:
     scenes: Mapping[str, Scene] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    read: set[str] = field(default_factory=set, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", prepared(self.table))
@@ -97,10 +102,16 @@ class Results:
         MissingInputError
             If the run holds none of that name.
         """
-        path = self.folder and self.folder / "studies" / f"{table}.parquet"
-        if not path or not path.is_file():
+        path = self.file(f"studies/{table}.parquet")
+        if path is None:
             raise MissingInputError(f"no studies/{table}.parquet in this run; run `mitheory study`")
         return pd.read_parquet(path)
+
+    def file(self, name: str) -> Path | None:
+        """Any other file of the run by its path in the folder; None if it is not there."""
+        self.read.add(name)
+        path = self.folder and self.folder / name
+        return path if path and path.is_file() else None
 
 
 def prepared(table: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +136,7 @@ def _check_columns(name: str, table: pd.DataFrame, needed: tuple[str, ...]) -> N
 
 
 def load(folder: str | os.PathLike[str]) -> Results:
-    """Read a run: results.parquet, and kept.parquet, run.json and bundle/ where they exist.
+    """Read a run: results.parquet, and kept.parquet, scenes.parquet and run.json where they exist.
 
     Raises
     ------
@@ -142,22 +153,22 @@ def load(folder: str | os.PathLike[str]) -> Results:
     return Results(
         table=pd.read_parquet(folder / "results.parquet"),
         kept=kept,
-        scenes={} if kept is None else _scenes(folder / "bundle", kept),
+        scenes=_scenes(folder / "scenes.parquet"),
         run=json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {},
         folder=folder,
     )
 
 
-def _scenes(path: Path, kept: pd.DataFrame) -> dict[str, Scene]:
-    """Images of the drawn samples; those stored without an image are left out."""
-    if not path.exists():
+def _scenes(path: Path) -> dict[str, Scene]:
+    """Questions and images of the samples that are drawn; none without the file."""
+    if not path.is_file():
         return {}
-    scenes = {}
-    with Bundle.open(path) as bundle:
-        for sample in bundle.select(sorted(set(kept["sample_id"]))):
-            if sample.image is not None and sample.grid is not None:
-                rows, columns = sample.grid[:2]
-                scenes[sample.sample_id] = Scene(
-                    sample.question, sample.image.numpy().copy(), (rows, columns)
-                )
-    return scenes
+    table = pd.read_parquet(path)
+    _check_columns("scenes", table, SCENE_COLUMNS)
+    return {row["sample_id"]: _scene(row) for row in table.to_dict("records")}
+
+
+def _scene(row: Mapping[Hashable, Any]) -> Scene:
+    pixels = np.frombuffer(row["pixels"], dtype=np.uint8)
+    image = pixels.reshape(int(row["height"]), int(row["width"]), 3).copy()
+    return Scene(row["question"], image, (int(row["rows"]), int(row["columns"])))

@@ -1,4 +1,4 @@
-"""FigureSpec: what makes one figure, from the tables of a run to its caption."""
+"""FigureSpec: what makes one figure or table, from the tables of a run to its caption."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def no_claims(results: Results) -> list[Comparison]:
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """One figure or table of the paper, redrawn.
+    """One figure or table of the paper, redrawn, or one of ours.
 
     Attributes
     ----------
@@ -38,6 +38,12 @@ class FigureSpec:
         Which printed numbers stand beside ours, or that there are none.
     claims : Results -> list of Comparison
         What the paper says of it, tested.
+    ids : tuple of str
+        The figures and tables of the paper that it redraws, such as "fig4"; none if it is ours.
+    latex : DataFrame -> str, or None
+        The table as LaTeX (booktabs), for tables.
+    html : DataFrame -> str, or None
+        The table as HTML, shown on the page in place of the picture.
     """
 
     name: str
@@ -48,3 +54,11 @@ class FigureSpec:
     caption: Callable[[pd.DataFrame], str]
     printed: str
     claims: Callable[[Results], list[Comparison]] = field(default=no_claims)
+    ids: tuple[str, ...] = ()
+    latex: Callable[[pd.DataFrame], str] | None = None
+    html: Callable[[pd.DataFrame], str] | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Endings of its files."""
+        return ("png", "pdf", "csv", "tex") if self.latex else ("png", "pdf", "csv")

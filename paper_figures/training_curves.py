@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mitheory.models.fruitfly.checkpoint import NAMES, load, path_of
 from mitheory.models.fruitfly.questions import QUESTIONS
 
 from . import style
@@ -26,6 +25,8 @@ def data(name: str) -> pd.DataFrame:
     DataFrame
         Columns name, stage, step, question_type, accuracy; stages without images are left out.
     """
+    from mitheory.models.fruitfly.checkpoint import load, path_of  # needs torch
+
     lines = path_of(name).with_suffix(".log.jsonl").read_text().splitlines()
     logged = pd.DataFrame([json.loads(line) for line in lines])
     rows, before = [], 0
@@ -62,6 +63,8 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def main(folder: str) -> None:
     """Write training_curves.png into `folder`."""
+    from mitheory.models.fruitfly.checkpoint import NAMES
+
     with style.theme():
         figure = draw(pd.concat([data(name) for name in NAMES], ignore_index=True))
         Path(folder).mkdir(parents=True, exist_ok=True)

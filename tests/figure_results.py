@@ -12,11 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.stats import norm
 
-from mitheory.bundle import BundleWriter
-from mitheory.provenance import collect
 from paper_figures.labels import CLOSED_TYPES, FORM_OF, OPEN_TYPES
 from paper_figures.results import Results, Scene
 
@@ -226,12 +223,14 @@ def write_run(folder: Path, results: Results) -> Path:
     if results.kept is None:
         return folder
     results.kept.to_parquet(folder / "kept.parquet")
-    with BundleWriter(folder / "bundle", collect("none"), overwrite=True) as writer:
-        for name, scene in results.scenes.items():
-            image = torch.from_numpy(scene.image)
-            writer.add_image(name, visual=torch.ones(N_V, 2), grid=scene.grid, image=image)
-            writer.add_sample(
-                name, image_id=name, text=torch.ones(1, 2), tokens=("?",),
-                question=scene.question, answer="red", question_type="color",
-            )  # fmt: skip
+    pd.DataFrame(
+        [
+            {
+                "sample_id": name, "question": scene.question, "rows": scene.grid[0],
+                "columns": scene.grid[1], "height": scene.image.shape[0],
+                "width": scene.image.shape[1], "pixels": scene.image.tobytes(),
+            }
+            for name, scene in results.scenes.items()
+        ]
+    ).to_parquet(folder / "scenes.parquet")  # fmt: skip
     return folder

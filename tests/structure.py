@@ -13,6 +13,7 @@ PACKAGES = ("mitheory", "analysis", "paper_figures")
 # The flow is the layout: a module may import from layers strictly before its own.
 THEORY_LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("names",),
     ("checks",),
     ("distributions",),
     ("priors",),
@@ -23,7 +24,7 @@ THEORY_LAYERS: tuple[tuple[str, ...], ...] = (
     ("selection",),
     ("budgets",),
 )
-# These may import errors, checks and one another.
+# These may import errors, names, checks and one another.
 BESIDE = (
     "io", "provenance", "bundle", "statistics", "estimators", "independence", "ground_truth",
     "verdict",
@@ -79,7 +80,7 @@ def _may_import(component: str, target: str) -> bool:
     if component == "__init__":
         return target != "models"
     if component in BESIDE:
-        return target in (*BESIDE, "errors", "checks")
+        return target in (*BESIDE, "errors", "names", "checks")
     own, other = _layer(component), _layer(target)
     return own is not None and other is not None and other < own
 

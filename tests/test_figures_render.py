@@ -227,7 +227,7 @@ def test_every_link_of_the_page_leads_somewhere(run, rendered):
 
 def test_the_page_says_what_the_tables_say(run, rendered):
     text = " ".join(Page((run / "index.html").read_text(encoding="utf-8")).words)
-    table = rendered[0].table
+    table = next(f.table for f in rendered if f.spec.name == "accuracy_budget")
     for _, row in table.iterrows():
         assert labels.points(row["estimate"]) in text
         assert labels.interval(row["low"], row["high"]) in text
@@ -268,16 +268,16 @@ def test_words_of_the_run_cannot_break_the_page(results, tmp_path):
 
 def test_the_command_draws_and_says_so(tmp_path, capsys):
     folder = write_run(tmp_path / "run", replace(make_results(4, **QUICK), kept=None))
-    assert command.main([str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert command.main(["--results", str(folder), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[0] for line in said] == list(FIGURES)
-    assert "temperature: drawn" in said
+    assert "temperature: drawn: not drawn before" in said
     assert "kept_patches: missing: this run holds no kept.parquet, or an empty one" in said
     assert (tmp_path / "out" / "index.html").is_file()
 
 
 def test_without_results_there_is_nothing_to_draw(tmp_path, capsys):
-    assert command.main([str(tmp_path)]) == 2
+    assert command.main(["--results", str(tmp_path)]) == 2
     assert "results.parquet" in capsys.readouterr().err
     with pytest.raises(MissingInputError, match=r"results\.parquet"):
         load(tmp_path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import lookup
 from ..errors import ShapeError
+from ..names import lookup
 from .inputs import floats, paired_differences, vector
 from .records import Interval
 from .resampling import STATISTICS, intervals, mean, ratio
