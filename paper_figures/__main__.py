@@ -1,4 +1,4 @@
-"""``python -m paper_figures [id ...] --results DIR``: figures and tables from the files of a run."""
+"""``python -m paper_figures [id ...] --results DIR``: figures and tables, from a run's files."""
 
 from __future__ import annotations
 

@@ -53,16 +53,19 @@ def test_everything_that_draws_is_imported_without_torch():
 
 def test_figures_are_drawn_without_torch(run):
     code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from paper_figures.__main__ import main\n"
-        f"raise SystemExit(main(['temperature', 'fig1', '--results', {str(run)!r}]))"
+        "import sys; from paper_figures.__main__ import main\n"
+        f"status = main(['temperature', 'fig1', '--results', {str(run)!r}])\n"
+        "print('torch' in sys.modules); raise SystemExit(status)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "temperature: drawn" in done.stdout
-    assert "kept_patches: drawn" in done.stdout
+    assert done.stdout.splitlines() == [
+        "kept_patches: drawn: not drawn before",
+        "temperature: drawn: not drawn before",
+        "False",
+    ]
 
 
 # --- what is out of date ----------------------------------------------------------------------
@@ -126,15 +129,15 @@ def test_only_the_figures_that_read_a_study_are_stale_when_it_changes(run):
 
 def test_a_file_that_appears_makes_stale_what_looked_for_it(run):
     def looks(results: Results) -> pd.DataFrame:
-        results.file("audit/verdicts.json")
+        results.file("audit/more.json")
         return FIGURES["temperature"].data(results)
 
     figures = {"temperature": replace(ONE["temperature"], data=looks)}
     states(run, figures=figures)
     (run / "audit").mkdir()
-    (run / "audit" / "verdicts.json").write_text('{"verdicts": [], "audit": {}}')
+    (run / "audit" / "more.json").write_text("{}")
     stale = states(run, figures=figures, only=[])
-    assert stale == {"temperature": "stale, not asked for: audit/verdicts.json changed"}
+    assert stale == {"temperature": "stale, not asked for: audit/more.json changed"}
 
 
 def test_what_is_not_asked_for_is_left_and_named(run):
