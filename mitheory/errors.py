@@ -68,3 +68,31 @@ class ChecksumError(BundleError):
 
 class MissingDependencyError(MitheoryError, ImportError):
     """An optional package is missing; the message names the extra to install."""
+
+
+class DatasetError(MitheoryError, ValueError):
+    """Files of a dataset, or answers to it, cannot be used; the message names file and place."""
+
+
+class RowError(DatasetError):
+    """A row of a file is malformed; the message names file, line and field."""
+
+
+class DuplicateError(DatasetError):
+    """An id stands in two rows."""
+
+
+class MissingFilesError(DatasetError):
+    """Files that a dataset needs are not there; `paths` holds all of them."""
+
+    def __init__(self, message: str, paths: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.paths = paths
+
+
+class ImageError(DatasetError):
+    """An image or a video cannot be read: of one record, not the end of a run."""
+
+
+class JudgeError(MitheoryError, RuntimeError):
+    """A judge did not answer, or not in the form it was asked for."""

@@ -1,13 +1,58 @@
-"""Datasets as streams of examples, by name."""
+"""Datasets by name: streams of examples, and benchmarks with records and scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from mitheory.checks import lookup
 from mitheory.models.base import Example
 from mitheory.models.fruitfly import examples as fruitfly_examples
 
-DATASETS: dict[str, Callable[..., Iterator[Example]]] = {"fruitfly": fruitfly_examples}
-"""name -> stream(split, limit=..., seed=...)."""
+from .base import Benchmark, Convention, Grade, Graded, Metric, Record
+from .folder import FOLDER
+from .gqa import GQA
+from .mme import MME
+from .mmvet import MMVET
+from .pope import POPE
+from .scienceqa import SCIENCEQA
+from .textvqa import TEXTVQA, TEXTVQA_OCR
+from .videoqa import MSRVTT, MSVD, TGIF
 
-__all__ = ["DATASETS"]
+BENCHMARKS: dict[str, Benchmark] = {
+    b.name: b
+    for b in (
+        GQA, SCIENCEQA, TEXTVQA, TEXTVQA_OCR, MMVET, MME, POPE, TGIF, MSVD, MSRVTT, FOLDER,
+    )
+}  # fmt: skip
+"""name -> benchmark, read from official files."""
+
+DATASETS: dict[str, Callable[..., Iterator[Example]]] = {
+    "fruitfly": fruitfly_examples,
+    **BENCHMARKS,
+}
+"""name -> stream(split, limit=..., seed=...); a benchmark also takes `root`."""
+
+
+def benchmark(name: str) -> Benchmark:
+    """The benchmark of that name.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none; the fruit-fly's scenes are made, not read, and are scored by
+        ``mitheory ablate``.
+    """
+    return lookup(name, BENCHMARKS, "benchmark")
+
+
+__all__ = [
+    "BENCHMARKS",
+    "DATASETS",
+    "Benchmark",
+    "Convention",
+    "Grade",
+    "Graded",
+    "Metric",
+    "Record",
+    "benchmark",
+]
