@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -434,9 +435,13 @@ def score(
     job = Job(dataset, answers, root, hub, split, convention, limit, missing, judge_prompt, seed)
     table = score_file(job, out, judge, command=_command())
     shown = Table("group", "metric", "value [95%]", "n", "failed", "note", box=None)
-    for row in table.itertuples():
-        value = f"{row.value:.4g} [{row.low:.4g}, {row.high:.4g}] {row.unit}"
-        shown.add_row(row.group, row.metric, value, str(row.n), str(row.failed), row.note)
+    for row in json.loads(table.to_json(orient="records")):
+        value = (
+            f"{_short(row['value'])} [{_short(row['low'])}, {_short(row['high'])}] {row['unit']}"
+        )
+        shown.add_row(
+            row["group"], row["metric"], value, str(row["n"]), str(row["failed"]), row["note"]
+        )
     console.print(shown)
     console.print(f"tables in [bold]{out}[/]")
 
@@ -470,6 +475,11 @@ def card(
 
     atomic_write_text(out, write(limit=limit) + "\n")
     console.print(f"wrote [bold]{out}[/]")
+
+
+def _short(number: float | None) -> str:
+    """A number of a table, "–" where it is undefined."""
+    return "–" if number is None else f"{number:.4g}"
 
 
 def _command() -> str:

@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitheory.checks import check_count, lookup
-from mitheory.errors import DuplicateError, ImageError, MissingFilesError, ParameterError
+from mitheory.errors import (
+    DatasetError,
+    DuplicateError,
+    ImageError,
+    MissingFilesError,
+    ParameterError,
+)
 from mitheory.models.base import Example
 from mitheory.statistics.inputs import Floats
 
@@ -228,6 +234,8 @@ class Benchmark:
             If there is no such split or convention.
         RowError, DuplicateError, MissingFilesError
             If a row is malformed, an id stands twice, or files are missing (all are listed).
+        DatasetError
+            If the split has no question.
         MissingDependencyError
             If `datasets` is needed and not installed.
         """
@@ -247,7 +255,7 @@ class Benchmark:
         found = unique(stream, self.name)
         kept = [ask(record) for record in list(found)[:limit]]
         if not kept:
-            raise MissingFilesError(f"{self.name}: the split {chosen!r} has no question")
+            raise DatasetError(f"{self.name}: the split {chosen!r} has no question")
         if check_media:
             require_media(kept)
         return kept

@@ -19,7 +19,7 @@ from .base import (
 from .hub import hub_rows
 from .media import Media
 from .normalize import lmms_exact
-from .rows import Row, find, read_entries
+from .rows import Row, find, place, read_entries
 
 FILES = {
     "testdev": "testdev_balanced_questions.json",
@@ -50,7 +50,7 @@ def _record(sample_id: str, row: Row, image: Media) -> Record:
 def _files(root: Path, split: str) -> Iterator[Record]:
     name = FILES[split]
     questions = find(root, name, f"questions1.2/{name}", f"data/{name}", f"questions/{name}")
-    images = find(root, "images", "data/images")
+    images = place(root, "images", "data/images")
     for key, row in read_entries(questions):
         yield _record(key, row, images / f"{row.label('imageId')}.jpg")
 

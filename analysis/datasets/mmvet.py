@@ -9,7 +9,7 @@ from pathlib import Path
 from .base import Benchmark, Convention, Grade, Graded, Metric, Record, mean_metric
 from .hub import hub_rows
 from .media import Media
-from .rows import Row, find, read_entries
+from .rows import Row, find, place, read_entries
 from .rubrics import Rubric, one_message
 
 CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
@@ -39,7 +39,7 @@ def _record(sample_id: str, row: Row, image: Media, capabilities: tuple[str, ...
 
 
 def _files(root: Path, split: str) -> Iterator[Record]:
-    images = find(root, "images", "mm-vet/images")
+    images = place(root, "images", "mm-vet/images")
     for key, row in read_entries(find(root, "mm-vet.json", "mm-vet/mm-vet.json")):
         yield _record(key, row, images / row.filled("imagename"), row.texts("capability"))
 

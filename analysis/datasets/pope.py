@@ -22,7 +22,7 @@ from .base import (
 from .hub import hub_rows
 from .media import Media
 from .normalize import first_words_say_no
-from .rows import Row, find, read_jsonl
+from .rows import Row, find, place, read_jsonl
 
 STRATEGIES = ("random", "popular", "adversarial")
 RATES = ("accuracy", "precision", "recall", "f1", "yes_rate")
@@ -44,7 +44,7 @@ def _record(strategy: str, row: Row, image: Media, image_id: str, question: str)
 
 
 def _files(root: Path, split: str) -> Iterator[Record]:
-    images = find(root, "val2014", "images/val2014", "images")
+    images = place(root, "val2014", "images/val2014", "images")
     for strategy in STRATEGIES if split == "test" else (split,):
         name = f"coco_pope_{strategy}.json"
         for row in read_jsonl(find(root, f"coco/{name}", name, f"output/coco/{name}")):

@@ -96,6 +96,15 @@ def find(root: Path, *candidates: str) -> Path:
     raise MissingFilesError(f"not found: {' or '.join(looked)}", looked)
 
 
+def place(root: Path, *candidates: str) -> Path:
+    """The first of the candidates that is in the folder, or else the first: scoring needs no media.
+
+    Where media are needed, `Benchmark.records` lists those that are not there.
+    """
+    there = (root / candidate for candidate in candidates if (root / candidate).exists())
+    return next(there, root / candidates[0])
+
+
 def read_jsonl(path: Path) -> Iterator[Row]:
     """The rows of a JSON Lines file; blank lines hold nothing.
 

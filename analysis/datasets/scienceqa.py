@@ -21,7 +21,7 @@ from .base import (
 )
 from .hub import hub_rows
 from .media import Media
-from .rows import Row, find, read_entries, read_json
+from .rows import Row, find, place, read_entries, read_json
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LLAVA_LETTERS = "ABCDE"  # LLaVA's script knows no others
@@ -58,7 +58,7 @@ def _files(root: Path, split: str) -> Iterator[Record]:
     splits_file = find(root, "pid_splits.json")
     splits = Row(read_json(splits_file), splits_file.name)
     problems = dict(read_entries(find(root, "problems.json")))
-    images = find(root, f"images/{split}", split, f"images/{split}/{split}")
+    images = place(root, f"images/{split}", split, f"images/{split}/{split}")
     for pid in splits.texts(split):
         if pid not in problems:
             raise RowError(f"{splits_file.name}, {split}: {pid!r} is not in problems.json")

@@ -13,7 +13,7 @@ from .base import SHORT_ANSWER, Benchmark, Convention, Grade, Graded, Metric, Re
 from .hub import hub_rows
 from .media import Media
 from .normalize import N_REFERENCES, vqa_accuracy, vqa_answer
-from .rows import Row, find, read_jsonl, read_list
+from .rows import Row, find, place, read_jsonl, read_list
 
 OCR = "\nReference OCR token: "
 LLAVA_OCR = "llava_textvqa_val_v051_ocr.jsonl"
@@ -39,7 +39,7 @@ def _record(row: Row, image: Media, tokens: str | None) -> Record:
 def _files(root: Path, split: str, *, ocr: bool) -> Iterator[Record]:
     questions = find(root, f"TextVQA_0.5.1_{split}.json")
     folder = "test_images" if split == "test" else "train_images"
-    images = find(root, folder, f"images/{folder}")
+    images = place(root, folder, f"images/{folder}")
     tokens = _tokens(root, split) if ocr else None
     for row in read_list(questions, "data"):
         image_id = row.filled("image_id")

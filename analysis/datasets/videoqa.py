@@ -25,7 +25,7 @@ from .base import (
 )
 from .media import VIDEOS
 from .normalize import vqa_answer
-from .rows import Row, find, read_list
+from .rows import Row, find, place, read_list
 from .rubrics import Rubric, joined
 
 BEST = 5  # of the judge's score
@@ -37,7 +37,7 @@ def _files(root: Path, split: str, *, folder: str, videos: tuple[str, ...]) -> I
     questions = list(read_list(find(base, "test_q.json")))
     answers = list(read_list(find(base, "test_a.json")))
     right = _by_id(answers)
-    place = find(base, *videos)
+    folder_of_videos = place(base, *videos)
     asked = _by_id(questions)
     lonely = [key for key in (*asked, *right) if (key in asked) != (key in right)]
     if lonely:
@@ -45,13 +45,14 @@ def _files(root: Path, split: str, *, folder: str, videos: tuple[str, ...]) -> I
             f"test_q.json and test_a.json: {len(lonely)} ids are in one of them only: "
             f"{', '.join(lonely[:LISTED])}"
         )
-    there = {p.stem: p for p in sorted(place.iterdir()) if p.is_dir() or p.suffix in VIDEOS}
+    files = sorted(folder_of_videos.iterdir()) if folder_of_videos.is_dir() else []
+    there = {p.stem: p for p in files if p.is_dir() or p.suffix in VIDEOS}
     for key, row in asked.items():
         name, question = row.filled("video_name"), row.filled("question")
         yield Record(
             sample_id=key,
             image_id=name,
-            media=(there.get(name, place / f"{name}.mp4"),),
+            media=(there.get(name, folder_of_videos / f"{name}.mp4"),),
             question=question,
             prompt=question,
             references=(right[key].label("answer"),),
