@@ -92,6 +92,7 @@ def test_marks_inside_answers_of_gqa(tmp_path):
         ("The answer is B.", 1, 0),
         ("The answer is B", 0, 0),  # its pattern needs one more letter
         ("The answer is A. No: The answer is B.", 0, 0),
+        ("The answer is B. Yes: The answer is B.", 0, 0),  # said twice is not found
         ("C", 0, 0),
         ("D", 0, 0),  # of three choices
         ("b is heavier", 0, 0),
