@@ -49,9 +49,9 @@ def scores_of(name, root, said, judge, **options):
     return score(BENCHMARKS[name], records, answers, judge=judge, **options)
 
 
-def cell(scores, group="all", metric="score", resampled="image"):
+def cell(result, group="all", metric="score", resampled="image"):
     query = "group == @group and metric == @metric and resampled == @resampled"
-    (row,) = scores.table.query(query).itertuples()
+    (row,) = result.table.query(query).itertuples()
     return row
 
 
@@ -62,14 +62,14 @@ def test_mmvet_by_hand(tmp_path):
     """Scores 0.5, 1.0 and 0.2: 17/30 in all, per capability and per combination."""
     WRITERS["mmvet"](tmp_path)
     judge = Script(by_prediction({"x = -1": "0.5", "a tabby": "1.0", "no idea": "0.2 because"}))
-    scores = scores_of("mmvet", tmp_path, ["x = -1", "a tabby", "no idea"], judge)
-    assert cell(scores).value == pytest.approx(1.7 / 3)
-    assert cell(scores, resampled="sample").value == pytest.approx(1.7 / 3)
-    assert cell(scores, "rec").value == pytest.approx(0.6)
-    assert cell(scores, "math").value == 0.5
-    assert cell(scores, "rec+know+gen").value == 0.2
-    assert "spat" not in set(scores.table.group)  # nothing asks for it
-    assert set(scores.table.judge) == {"script, our prompt"}
+    result = scores_of("mmvet", tmp_path, ["x = -1", "a tabby", "no idea"], judge)
+    assert cell(result).value == pytest.approx(1.7 / 3)
+    assert cell(result, resampled="sample").value == pytest.approx(1.7 / 3)
+    assert cell(result, "rec").value == pytest.approx(0.6)
+    assert cell(result, "math").value == 0.5
+    assert cell(result, "rec+know+gen").value == 0.2
+    assert "spat" not in set(result.table.group)  # nothing asks for it
+    assert set(result.table.judge) == {"script, our prompt"}
     (messages, temperature, max_tokens), *_ = judge.calls
     assert messages[0]["content"].endswith("\nWhat is x? | -1 <AND> -5 | x = -1 | ")
     assert (temperature, max_tokens, len(judge.calls)) == (0.0, 3, 3)
@@ -78,10 +78,10 @@ def test_mmvet_by_hand(tmp_path):
 def test_a_reply_without_a_score_is_asked_again_warmer_and_is_0_in_the_end(tmp_path):
     WRITERS["mmvet"](tmp_path)
     judge = Script(by_prediction({"wordy": "I would say", "fine": "0.5"}))
-    scores = scores_of("mmvet", tmp_path, ["wordy", "fine", "fine"], judge)
-    assert cell(scores).value == pytest.approx(1 / 3)
-    assert cell(scores).failed == 0
-    assert cell(scores).note.startswith("1 replies of the judge had no score and count as 0")
+    result = scores_of("mmvet", tmp_path, ["wordy", "fine", "fine"], judge)
+    assert cell(result).value == pytest.approx(1 / 3)
+    assert cell(result).failed == 0
+    assert cell(result).note.startswith("1 replies of the judge had no score and count as 0")
     asked = [(t, m[-1]["content"]) for m, t, _ in judge.calls if "wordy" in m[-1]["content"]]
     assert [t for t, _ in asked] == [0.0, 0.0, 0.5, 1.0, 1.5]
     assert ["digit" in text for _, text in asked] == [False, True, True, True, True]
@@ -115,10 +115,10 @@ def test_videos_by_hand(tmp_path):
     table = {"one": "{'pred': 'yes', 'score': 4.8}", "two": "{'pred': 'no', 'score': 1}",
              "three": "{'pred': 'unsure', 'score': 2}"}  # fmt: skip
     judge = Script(by_prediction(table))
-    scores = scores_of("tgif", tmp_path, ["one", "two", "three"], judge)
-    assert cell(scores, metric="accuracy").value == 0.5
-    assert cell(scores, metric="judge_score").value == pytest.approx(7 / 3)
-    assert cell(scores, metric="judge_score").unit == "of 5"
+    result = scores_of("tgif", tmp_path, ["one", "two", "three"], judge)
+    assert cell(result, metric="accuracy").value == 0.5
+    assert cell(result, metric="judge_score").value == pytest.approx(7 / 3)
+    assert cell(result, metric="judge_score").unit == "of 5"
     assert {t for _, t, _ in judge.calls} == {None}
     assert [m["role"] for m in judge.calls[0][0]] == ["system", "user"]
 
@@ -126,10 +126,10 @@ def test_videos_by_hand(tmp_path):
 def test_an_answer_that_is_never_graded_is_counted_as_failed(tmp_path):
     WRITERS["tgif"](tmp_path)
     judge = Script(by_prediction({"odd": "yes", "good": "{'pred': 'yes', 'score': 5}"}))
-    scores = scores_of("tgif", tmp_path, ["odd", "good", "good"], judge)
-    assert cell(scores, metric="accuracy").value == 1
-    assert cell(scores, metric="accuracy").failed == 1
-    assert scores.samples.error[0] == "script: no grade in its reply: 'yes'"
+    result = scores_of("tgif", tmp_path, ["odd", "good", "good"], judge)
+    assert cell(result, metric="accuracy").value == 1
+    assert cell(result, metric="accuracy").failed == 1
+    assert result.samples.error[0] == "script: no grade in its reply: 'yes'"
 
 
 @pytest.mark.parametrize(
@@ -150,14 +150,14 @@ def test_the_prompt_of_mmvets_evaluator(tmp_path):
     path.write_text('raise SystemExit\nprompt = """Grade.\n\nQ | G | P | C\n"""\n')
     WRITERS["mmvet"](tmp_path)
     judge = Script(lambda prompt: "1.0")
-    scores = scores_of("mmvet", tmp_path, ["a", "b", "c"], judge, judge_prompt=path)
+    result = scores_of("mmvet", tmp_path, ["a", "b", "c"], judge, judge_prompt=path)
     assert judge.calls[1][0] == [
         {
             "role": "user",
             "content": "Grade.\n\nQ | G | P | C\n\nWhat is it? | cat <OR> kitten | b | ",
         }
     ]
-    assert set(scores.table.judge) == {"script, mm-vet_evaluator.py prompt"}
+    assert set(result.table.judge) == {"script, mm-vet_evaluator.py prompt"}
 
 
 def test_the_prompt_of_video_llavas_evaluator(tmp_path):
@@ -322,10 +322,10 @@ def test_an_endpoint_that_does_not_work(endpoint):
 def test_one_lost_answer_is_not_the_end_but_a_refusal_is(tmp_path):
     WRITERS["mmvet"](tmp_path)
     judge = Script(by_prediction({"lost": JudgeError("gone"), "good": "1.0"}))
-    scores = scores_of("mmvet", tmp_path, ["lost", "good", "good"], judge)
-    assert cell(scores).value == 1
-    assert cell(scores).failed == 1
-    assert (cell(scores, "rec").failed, scores.samples.error[0]) == (0, "gone")
+    result = scores_of("mmvet", tmp_path, ["lost", "good", "good"], judge)
+    assert cell(result).value == 1
+    assert cell(result).failed == 1
+    assert (cell(result, "rec").failed, result.samples.error[0]) == (0, "gone")
     records = benchmark("mmvet").records(tmp_path)
     refusing = Script(lambda prompt: FatalJudgeError("no key"))
     with pytest.raises(FatalJudgeError, match="no key"):
@@ -360,7 +360,7 @@ def test_the_command_scores_a_file(tmp_path):
         image.unlink()
     answers = tmp_path / "answers.jsonl"
     write_jsonl(answers, [{"question_id": i, "text": "Yes."} for i in ("201", "202", "203")])
-    out = tmp_path / "scores"
+    out = tmp_path / "out"
     done = run("score", "gqa", "--root", tmp_path, "--answers", answers, "--out", out)
     assert done.exit_code == 0, done.output
     table = pd.read_csv(out / "scores.csv")

@@ -40,8 +40,8 @@ def graded(name, root, said, convention="", **options):
     return score(BENCHMARKS[name], records, answers, convention=convention, **options)
 
 
-def value(scores, metric="accuracy", group="all"):
-    (row,) = scores.table.query("metric == @metric and group == @group").itertuples()
+def value(result, metric="accuracy", group="all"):
+    (row,) = result.table.query("metric == @metric and group == @group").itertuples()
     return row.value
 
 
@@ -66,10 +66,10 @@ def best(name, record):
 def test_gqa_by_hand(said, llava, lmms, tmp_path):
     gqa(tmp_path)
     for convention, right in (("llava", llava), ("lmms-eval", lmms)):
-        scores = graded("gqa", tmp_path, [said, "T-Shirt.", "woman"], convention)
-        assert value(scores) == pytest.approx((right + 1) / 3)
-        assert value(scores, group="binary") == right
-        assert value(scores, group="open") == 0.5
+        result = graded("gqa", tmp_path, [said, "T-Shirt.", "woman"], convention)
+        assert value(result) == pytest.approx((right + 1) / 3)
+        assert value(result, group="binary") == right
+        assert value(result, group="open") == 0.5
 
 
 def test_marks_inside_answers_of_gqa(tmp_path):
@@ -102,17 +102,17 @@ def test_marks_inside_answers_of_gqa(tmp_path):
 def test_scienceqa_by_hand(said, llava, lmms, tmp_path):
     scienceqa(tmp_path)
     for convention, right in (("llava", llava), ("lmms-eval", lmms)):
-        scores = graded("scienceqa", tmp_path, [said, "A"], convention)
-        assert scores.samples.score.tolist() == [right, 1]
-        assert value(scores, group="natural science") == right
+        result = graded("scienceqa", tmp_path, [said, "A"], convention)
+        assert result.samples.score.tolist() == [right, 1]
+        assert value(result, group="natural science") == right
 
 
 def test_textvqa_by_hand(tmp_path):
     """Eight of ten said dakota: 1. "3" has three of ten, one of them as a word: 0.9."""
     textvqa(tmp_path)
-    scores = graded("textvqa", tmp_path, ["Dakota.", "three", "dont"])
-    assert scores.samples.score.tolist() == pytest.approx([1, 0.9, 1])
-    assert value(scores) == pytest.approx(2.9 / 3)
+    result = graded("textvqa", tmp_path, ["Dakota.", "three", "dont"])
+    assert result.samples.score.tolist() == pytest.approx([1, 0.9, 1])
+    assert value(result) == pytest.approx(2.9 / 3)
     assert value(graded("textvqa", tmp_path, ["nous les gosses", "4", "x"])) == pytest.approx(
         (0.3 + 1) / 3
     )
@@ -129,9 +129,9 @@ def test_pope_by_hand(tmp_path):
     lmms = graded("pope", tmp_path, said, "lmms-eval")
     llava = graded("pope", tmp_path, said, "llava")
 
-    def all_rates(scores, group):
+    def all_rates(result, group):
         names = ("accuracy", "precision", "recall", "f1", "yes_rate")
-        return [value(scores, name, group) for name in names]
+        return [value(result, name, group) for name in names]
 
     assert all_rates(lmms, "random") == pytest.approx([0.5] * 5)
     assert all_rates(lmms, "popular") == pytest.approx([0.75, 1, 1, 1, 0.25])
@@ -153,13 +153,13 @@ def test_mme_by_hand(tmp_path):
     """
     mme(tmp_path)
     said = ["yes", "no", "Yes.", "Yes", "no", "yes", "Yes, it is", "dunno"] + ["yes", "no"] * 16
-    scores = graded("mme", tmp_path, said)
-    assert value(scores, "score", "existence") == pytest.approx(125)
-    assert value(scores, "accuracy", "existence") == 0.75
-    assert value(scores, "accuracy_plus", "existence") == 0.5
-    assert value(scores, "score", "count") == pytest.approx(25)
-    assert value(scores, "score", "perception") == pytest.approx(1750)
-    assert "cognition" not in set(scores.table.group)
+    result = graded("mme", tmp_path, said)
+    assert value(result, "score", "existence") == pytest.approx(125)
+    assert value(result, "accuracy", "existence") == 0.75
+    assert value(result, "accuracy_plus", "existence") == 0.5
+    assert value(result, "score", "count") == pytest.approx(25)
+    assert value(result, "score", "perception") == pytest.approx(1750)
+    assert "cognition" not in set(result.table.group)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_mme_by_hand(tmp_path):
 def test_answers_of_mme_by_hand(said, official, lmms, tmp_path):
     mme(tmp_path)
     for convention, right in (("official", official), ("lmms-eval", lmms)):
-        scores = graded("mme", tmp_path, [said] + ["no"] * 39, convention)
-        assert scores.samples.score[0] == right
+        result = graded("mme", tmp_path, [said] + ["no"] * 39, convention)
+        assert result.samples.score[0] == right
 
 
 def test_parts_of_mme_are_named(tmp_path):
@@ -248,9 +248,9 @@ def test_a_perfect_answerer_has_everything(name, convention, roots):
     """All rates are 1 and all points full, but POPE's yes-rate, which is that of the labels."""
     records = records_of(roots, name, convention)
     answers = {r.sample_id: Answered(best(name, r)) for r in records}
-    scores = score(BENCHMARKS[name], records, answers, convention=convention)
+    result = score(BENCHMARKS[name], records, answers, convention=convention)
     full = {"rate": 1.0, "points": 200.0}
-    for row in scores.table.itertuples():
+    for row in result.table.itertuples():
         want = 0.5 if row.metric == "yes_rate" else full[row.unit]
         want = {"perception": 2000.0}.get(row.group, want)
         assert row.value == pytest.approx(want), (row.group, row.metric)
@@ -283,13 +283,13 @@ def test_who_always_says_yes_to_pope(convention, images, tmp_path_factory):
     """Accuracy and precision are the share of yes labels, recall and yes-rate 1, F1 2/3."""
     root = tmp_path_factory.mktemp("yes")
     pope(root, images)
-    scores = graded("pope", root, ["Yes"] * (6 * images), convention)
+    result = graded("pope", root, ["Yes"] * (6 * images), convention)
     for group in ("random", "popular", "adversarial", "average"):
-        assert value(scores, "accuracy", group) == pytest.approx(0.5)
-        assert value(scores, "precision", group) == pytest.approx(0.5)
-        assert value(scores, "recall", group) == 1
-        assert value(scores, "f1", group) == pytest.approx(2 / 3)
-        assert value(scores, "yes_rate", group) == 1
+        assert value(result, "accuracy", group) == pytest.approx(0.5)
+        assert value(result, "precision", group) == pytest.approx(0.5)
+        assert value(result, "recall", group) == 1
+        assert value(result, "f1", group) == pytest.approx(2 / 3)
+        assert value(result, "yes_rate", group) == 1
 
 
 def test_yes_rates_are_those_of_predictions(tmp_path):
@@ -306,12 +306,12 @@ def test_intervals_are_those_of_the_cluster_bootstrap(tmp_path):
     pope(tmp_path, images=12)
     rng = np.random.default_rng(5)
     said = rng.choice(["yes", "no"], size=72).tolist()
-    scores = graded("pope", tmp_path, said, n_resamples=300, seed=3)
-    part = scores.samples[scores.samples.group == "popular"]
+    result = graded("pope", tmp_path, said, n_resamples=300, seed=3)
+    part = result.samples[result.samples.group == "popular"]
     truth = np.tile([True, False], 12)
     yes = (part.parsed == "yes").to_numpy()
-    streams = np.random.default_rng(3).spawn(len(scores.table))
-    rows = scores.table.reset_index().set_index(["group", "metric"])
+    streams = np.random.default_rng(3).spawn(len(result.table))
+    rows = result.table.reset_index().set_index(["group", "metric"])
     options = {"n_resamples": 300}
     accuracy = rows.loc["popular", "accuracy"]
     twin = cluster_bootstrap(
@@ -333,8 +333,8 @@ def test_intervals_are_those_of_the_cluster_bootstrap(tmp_path):
 
 def test_what_has_no_interval_says_why(tmp_path):
     gqa(tmp_path)
-    scores = graded("gqa", tmp_path, ["yes", "x", "man"])
-    row = scores.table.query("group == 'binary'").iloc[0]
+    result = graded("gqa", tmp_path, ["yes", "x", "man"])
+    row = result.table.query("group == 'binary'").iloc[0]
     assert row.value == 1
     assert math.isnan(row.low)
     assert row.note == "no interval: a single image"
@@ -343,15 +343,15 @@ def test_what_has_no_interval_says_why(tmp_path):
 def test_printed_errors_of_mmvet_are_no_95_percent_intervals():
     """A mean of 218 scores in [0, 1] has a standard error of at most sqrt(m(1-m)/218).
 
-    Every ± that the paper prints for MM-Vet exceeds 1.96 of the largest possible.
+    Every ± that the paper prints for MM-Vet exceeds 1.96 of the widest possible.
     """
     from analysis.reference import _transcription
 
     table = _transcription().query("metric == 'MMVet'")
-    mean, err = table.value / 100, table.err / 100
-    largest = norm.ppf(0.975) * np.sqrt(mean * (1 - mean) / 218)
+    center, err = table.value / 100, table.err / 100
+    widest = norm.ppf(0.975) * np.sqrt(center * (1 - center) / 218)
     assert len(table) == 19
-    assert (err > 1.1 * largest).all()
+    assert (err > 1.1 * widest).all()
 
 
 # --- answers --------------------------------------------------------------------------------
@@ -402,13 +402,13 @@ def test_questions_and_answers_must_match(tmp_path):
         score(benchmark("gqa"), records, two)
     with pytest.raises(DatasetError, match="1 answers to no question of this split: 9"):
         score(benchmark("gqa"), records, two | {"9": Answered("x")}, missing="wrong")
-    scores = score(benchmark("gqa"), records, two, missing="wrong")
-    assert value(scores) == pytest.approx(2 / 3)
+    result = score(benchmark("gqa"), records, two, missing="wrong")
+    assert value(result) == pytest.approx(2 / 3)
     failed = two | {"203": Answered("", "out of memory")}
-    scores = score(benchmark("gqa"), records, failed)
-    assert value(scores) == 1
-    assert scores.table.failed.tolist() == [1, 0, 1]  # all, binary, open
-    assert scores.samples.error.tolist()[2] == "out of memory"
+    result = score(benchmark("gqa"), records, failed)
+    assert value(result) == 1
+    assert result.table.failed.tolist() == [1, 0, 1]  # all, binary, open
+    assert result.samples.error.tolist()[2] == "out of memory"
     with pytest.raises(DatasetError, match="none of 3 questions has a usable answer"):
         score(benchmark("gqa"), records, {r.sample_id: Answered("", "x") for r in records})
     with pytest.raises(UnknownNameError, match="convention of gqa"):
