@@ -62,6 +62,23 @@ def test_prompts_of_scienceqa(tmp_path):
     assert first.question == "Which is heavier?"
 
 
+def test_prompts_of_scienceqa_from_llavas_own_file(tmp_path):
+    """To the letter where the file is there, under LLaVA's convention alone."""
+    scienceqa(tmp_path)
+    path = tmp_path / "llava_test_CQM-A.json"
+    rows = [
+        {"id": i, "conversations": [{"from": "human", "value": f"{q}\n(A) a\n<image>"}]}
+        for i, q in (("4", "Which is heavier?"), ("9", "Text only?"), ("11", "Which state?"))
+    ]
+    path.write_text(json.dumps(rows))
+    ask = benchmark("scienceqa").records
+    assert ask(tmp_path)[0].prompt == "Which is heavier?\n(A) a" + LETTER
+    assert ask(tmp_path, convention="lmms-eval")[0].prompt.startswith("Context: Look at both.")
+    path.write_text(json.dumps(rows[:2]))
+    with pytest.raises(RowError, match=r"CQM-A.json: asks nothing, or not .* entry '11'"):
+        ask(tmp_path)
+
+
 def test_prompts_of_textvqa(tmp_path):
     """lmms-eval capitalizes, which also lowers the rest; LLaVA leaves the question alone."""
     textvqa(tmp_path)

@@ -331,6 +331,13 @@ def test_intervals_are_those_of_the_cluster_bootstrap(tmp_path):
     assert average.low < average.value < average.high
 
 
+def test_a_part_of_a_benchmark_is_seen_to_be_one(tmp_path):
+    pope(tmp_path)
+    result = graded("pope", tmp_path, ["no"] * 12)
+    assert set(result.table.questions) == {12}
+    assert set(result.table.official) == {9000}
+
+
 def test_what_has_no_interval_says_why(tmp_path):
     gqa(tmp_path)
     result = graded("gqa", tmp_path, ["yes", "x", "man"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mitheory.errors import RowError
@@ -21,10 +22,11 @@ from .base import (
 )
 from .hub import hub_rows
 from .media import Media
-from .rows import Row, find, place, read_entries, read_json
+from .rows import Row, find, place, read_entries, read_json, read_list
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LLAVA_LETTERS = "ABCDE"  # LLaVA's script knows no others
+LLAVA_PROMPTS = "llava_test_CQM-A.json"
 SENTENCE = re.compile(r"The answer is ([A-Z]).")
 NOTHING = "none"
 
@@ -59,12 +61,41 @@ def _files(root: Path, split: str) -> Iterator[Record]:
     splits = Row(read_json(splits_file), splits_file.name)
     problems = dict(read_entries(find(root, "problems.json")))
     images = place(root, f"images/{split}", split, f"images/{split}/{split}")
+    prompts = _prompts(root / LLAVA_PROMPTS) if split == "test" else {}
     for pid in splits.texts(split):
         if pid not in problems:
             raise RowError(f"{splits_file.name}, {split}: {pid!r} is not in problems.json")
         row = problems[pid]
         if row.get("image") is not None:  # the others have no image: not of ScienceQA-IMG
-            yield _record(pid, row, images / pid / row.filled("image"))
+            record = _record(pid, row, images / pid / row.filled("image"))
+            yield _with_prompt(record, prompts) if prompts else record
+
+
+def _prompts(path: Path) -> dict[str, str]:
+    """What LLaVA asks, from its own file of questions, if it is there."""
+    if not path.exists():
+        return {}
+    found = {}
+    for row in read_list(path):
+        turns = row.get("conversations")
+        if not isinstance(turns, list) or not turns or not isinstance(turns[0], dict):
+            raise row.error("conversations", "a list of turns")
+        asked = Row(turns[0], row.origin).filled("value")
+        found[row.label("id")] = asked.replace("<image>", "").strip()
+    return found
+
+
+def _with_prompt(record: Record, prompts: Mapping[str, str]) -> Record:
+    """The record with what LLaVA's file asks."""
+    asked = prompts.get(record.sample_id)
+    if asked is None or record.question not in asked:
+        raise RowError(f"{LLAVA_PROMPTS}: asks nothing, or not the question, of {record.origin}")
+    return replace(record, metadata={**record.metadata, "llava_prompt": asked})
+
+
+def _ask_llava(record: Record) -> Record:
+    asked = str(record.metadata.get("llava_prompt", record.prompt))
+    return replace(record, prompt=asked + LETTER_ANSWER)
 
 
 def _hub(path: str, split: str) -> Iterator[Record]:
@@ -113,7 +144,7 @@ SCIENCEQA = Benchmark(
     conventions={
         "llava": Convention(
             "the letter, 'X. ...', or one 'The answer is X.'; anything else is wrong",
-            with_suffix(LETTER_ANSWER),
+            _ask_llava,
             _llava,
         ),
         "lmms-eval": Convention(
@@ -123,7 +154,12 @@ SCIENCEQA = Benchmark(
         ),
     },
     metrics=_metrics,
-    needs=("problems.json", "pid_splits.json", "images/test/<id>/image.png (or test/<id>/...)"),
+    needs=(
+        "problems.json",
+        "pid_splits.json",
+        "images/test/<id>/image.png (or test/<id>/...)",
+        f"{LLAVA_PROMPTS} if the prompts are to be LLaVA's to the letter",
+    ),
     sources=("https://github.com/lupantech/ScienceQA (data/scienceqa)",),
 )
 """The benchmark."""

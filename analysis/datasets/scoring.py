@@ -31,9 +31,11 @@ class Scores:
 
     Parameters
     ----------
-    table : a row per metric and group: dataset, split, convention, judge, group, metric, value,
-        low, high, level, unit, n (rows, which are images for MME), n_clusters, resampled (what is
-        drawn anew as a whole), failed (questions without a usable answer, left out), note
+    table : a row per metric and group: dataset, split, convention, questions (that were asked),
+        official (how many the official release has; 0 where that is not fixed), judge, group,
+        metric, value, low, high, level, unit, n (rows, which are images for MME), n_clusters,
+        resampled (what is drawn anew as a whole), failed (questions without a usable answer, left
+        out), note
     samples : a row per question: sample_id, image_id, group, answer, parsed (what the answer was
         taken for), score, error, and further numbers of the benchmark
     """
@@ -115,6 +117,8 @@ def score(
             "dataset": benchmark.name,
             "split": split or next(iter(benchmark.splits)),
             "convention": name,
+            "questions": len(records),
+            "official": benchmark.splits.get(split or next(iter(benchmark.splits)), 0),
             "judge": "" if judge is None else f"{judge.name}, {_wording(judge_prompt)} prompt",
             **_row(metric, failed, level, n_resamples, rng.spawn(1)[0]),
         }
