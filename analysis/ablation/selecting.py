@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from analysis.priors import prior_of
 from mitheory import select, select_batch
 from mitheory.bundle import Sample
 from mitheory.checks import check_budget
@@ -82,6 +83,8 @@ def _choose(
     if configuration.method == FULL:
         return [torch.arange(s.n_v) for s in samples]
     options = configuration.options_for(samples[0].question_type, CLOSED_TYPES)
+    if "prior" in options:
+        options["prior"] = prior_of(options["prior"], samples, model)
     method = SELECTORS[configuration.method]
     text = [text_of(s, configuration.scope, model) for s in samples]
     seeds = [sample_seed(s.sample_id, seed, configuration.draw) for s in samples]
@@ -89,10 +92,10 @@ def _choose(
         everything = method.defaults | options
         return [
             searched(
-                configuration.search, s.visual.double(), t.double(), everything,
+                configuration.search, s.visual.double(), t.double(), _own(everything, i),
                 check_budget(configuration.budget, s.n_v), own,
             ).indices
-            for s, t, own in zip(samples, text, seeds, strict=True)
+            for i, (s, t, own) in enumerate(zip(samples, text, seeds, strict=True))
         ]  # fmt: skip
     needed = set(method.required(options)) - {"visual", "text"}
     if {"text_attention", "llm_text_states"} & needed:  # ragged along words
@@ -100,9 +103,9 @@ def _choose(
             select(
                 configuration.method, visual=s.visual, text=t, budget=configuration.budget,
                 seed=own, grid=s.grid, mode=configuration.mode,
-                **{n: getattr(s, n) for n in needed}, **options,
+                **{n: getattr(s, n) for n in needed}, **_own(options, i),
             ).indices
-            for s, t, own in zip(samples, text, seeds, strict=True)
+            for i, (s, t, own) in enumerate(zip(samples, text, seeds, strict=True))
         ]  # fmt: skip
     padded = pad_sequence(text, batch_first=True)
     lengths = torch.tensor([len(t) for t in text])
@@ -119,6 +122,12 @@ def _choose(
         **options,
     )
     return [selection.indices for selection in found]
+
+
+def _own(options: dict[str, Any], i: int) -> dict[str, Any]:
+    """The options with the i-th sample's own prior, where they hold one per sample."""
+    prior = options.get("prior")
+    return options | {"prior": prior[i]} if isinstance(prior, Tensor) else options
 
 
 def _stacked(samples: Sequence[Sample], names: set[str]) -> dict[str, Any]:
