@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from . import learned_priors
 from .base import Study
 
-IN_ORDER: tuple[Study, ...] = ()
+IN_ORDER: tuple[Study, ...] = (learned_priors.STUDY,)
 
 STUDIES: dict[str, Study] = {study.name: study for study in IN_ORDER}
