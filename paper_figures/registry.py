@@ -10,6 +10,7 @@ from . import (
     kept_patches,
     normalization,
     pope,
+    prior_comparison,
     relevance_weight,
     table_main,
     temperature,
@@ -29,5 +30,6 @@ OURS = (
     temperature,
     normalization,
     pope,
+    prior_comparison,
 )
 FIGURES: dict[str, FigureSpec] = {module.FIGURE.name: module.FIGURE for module in PAPER + OURS}

@@ -118,7 +118,7 @@ def fit_head(data: Labeled, options: Mapping[str, Any], seed: int) -> Arrays:
             log_prior = log_weights(arrays | fixed, data.features[scene]).log_softmax(-1)
             loss = ranking_loss(relevance_of(rho, log_prior, options["through"]), relevant)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
     return {k: v.detach() for k, v in arrays.items()} | fixed
 

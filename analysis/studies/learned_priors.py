@@ -114,9 +114,7 @@ def offered(context: Context, model: str) -> list[Named]:
     return [*found, Named(ORACLE, "oracle", ORACLE)]
 
 
-def _fitted(
-    context: Context, bundle: Path, model: str, kind: str, null: bool
-) -> tuple[str, str]:
+def _fitted(context: Context, bundle: Path, model: str, kind: str, null: bool) -> tuple[str, str]:
     """Name and file of a prior; fitted where that was not done yet."""
     torch.set_num_threads(1)
     name = kind + (SHUFFLED if null else "")
@@ -149,9 +147,7 @@ def cells_of(
                     yield use, prior, budget, Configuration("mi_pruner", budget, own)
 
 
-def comparisons(
-    context: Context, priors: Sequence[Named], limit: int, model: str
-) -> pd.DataFrame:
+def comparisons(context: Context, priors: Sequence[Named], limit: int, model: str) -> pd.DataFrame:
     """Every prior against the uniform one by use, budget and question type ("all" is of all).
 
     Columns ``use``, ``prior``, ``group``, ``budget``, ``ratio``, ``question_type``, ``accuracy``,
