@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from . import labels, panels, style
 from .intervals import STATED
@@ -79,7 +79,8 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     """Maps of the first model above; differences by budget below, a column per model and use."""
     models = list(dict.fromkeys(table["model"]))
     figure = style.new_figure(style.PAGE, 5.6)
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1, 3.4))
+    halves = figure.subfigures(2, 1, height_ratios=(1, 3.4), squeeze=False)
+    top, bottom = halves[:, 0]
     maps = table[(table["quantity"] == "map") & (table["model"] == models[0])]
     _maps(top, maps)
     rows = table[table["quantity"] == "difference"]
@@ -110,7 +111,7 @@ def _rank(prior: str) -> int:
     return list(LABELS).index(prior.partition(",")[0])
 
 
-def _maps(figure: Figure, table: pd.DataFrame) -> None:
+def _maps(figure: SubFigure, table: pd.DataFrame) -> None:
     names = [n for n in MAPPED if n in set(table["prior"])]
     axes = figure.subplots(1, len(names), squeeze=False)[0]
     norm = TwoSlopeNorm(1.0, 0.0, WIDEST)

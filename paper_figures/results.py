@@ -52,6 +52,8 @@ class Results:
         Options and provenance, as the run wrote them.
     folder : path or None
         Of the run, where the tables of studies lie.
+    studies : mapping from name to DataFrame
+        Tables of studies that are at hand; others are read from `folder`.
     read : set of str
         What was asked for with `study` and `file`, as paths in the folder, there or not: with
         `ALWAYS_READ`, all that a figure can depend on.
@@ -69,6 +71,7 @@ class Results:
     scenes: Mapping[str, Scene] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    studies: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     read: set[str] = field(default_factory=set, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +105,8 @@ class Results:
         MissingInputError
             If the run holds none of that name.
         """
+        if table in self.studies:
+            return self.studies[table]
         path = self.file(f"studies/{table}.parquet")
         if path is None:
             raise MissingInputError(f"no studies/{table}.parquet in this run; run `mitheory study`")

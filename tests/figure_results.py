@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from study_tables import TABLES
 
 from paper_figures.labels import CLOSED_TYPES, FORM_OF, OPEN_TYPES
 from paper_figures.results import Results, Scene
@@ -212,7 +213,8 @@ def make_results(n_scenes: int = 60, **options: object) -> Results:
         "run": {"model": "synthetic", "split": "test", "quick": False, "seed": 0},
         "provenance": {"created": "2026-01-01T00:00:00+00:00", "command": "none", "seed": 0},
     }
-    return Results(table=table, kept=kept, scenes=make_scenes(kept), run=run)
+    studies = {name: make() for name, make in TABLES.items()}
+    return Results(table=table, kept=kept, scenes=make_scenes(kept), run=run, studies=studies)
 
 
 def write_run(folder: Path, results: Results) -> Path:
@@ -222,6 +224,9 @@ def write_run(folder: Path, results: Results) -> Path:
     (folder / "run.json").write_text(json.dumps(results.run), encoding="utf-8")
     if results.kept is None:
         return folder
+    (folder / "studies").mkdir(exist_ok=True)
+    for name, study in results.studies.items():
+        study.to_parquet(folder / "studies" / f"{name}.parquet")
     results.kept.to_parquet(folder / "kept.parquet")
     pd.DataFrame(
         [

@@ -117,7 +117,7 @@ def test_only_the_figures_that_read_a_study_are_stale_when_it_changes(run):
         return FIGURES["temperature"].data(results)
 
     figures = {**ONE, "x": replace(ONE["temperature"], name="x", data=reads_study)}
-    (run / "studies").mkdir()
+    (run / "studies").mkdir(exist_ok=True)
     pd.DataFrame({"a": [1]}).to_parquet(run / "studies" / "probe.parquet")
     states(run, figures=figures)
     pd.DataFrame({"a": [2]}).to_parquet(run / "studies" / "probe.parquet")

@@ -399,7 +399,7 @@ def test_a_prior_is_refused_on_a_scene_it_was_fitted_on(stored):
 
 def test_a_prior_is_refused_on_another_model_or_grid(stored):
     other = scene(999, where=1, split="test")
-    with pytest.raises(ParameterError, match="fitted on toy of revision rrrr.*got a model"):
+    with pytest.raises(ParameterError, match=r"fitted on toy of revision rrrr.*got a model"):
         prior_of(stored, other, object())
     turned = [dataclasses.replace(s, grid=(2, 8)) for s in other]
     with pytest.raises(ShapeError, match=r"fitted on grid \(4, 4\) and width 6, got \(2, 8\)"):
