@@ -94,7 +94,7 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     for ax, (model, use) in zip(axes, columns, strict=True):
         here = rows[(rows["model"] == model) & (rows["use"] == use)]
         _differences(ax, here, order, looks)
-        ax.set_title(f"{model}\n{USES[use]}", fontsize=6.8)
+        ax.set_title(f"{model}\n{USES[use]}", fontsize=6.0, fontweight="normal")
         ax.set_xlabel("points over uniform")
     axes[0].set_yticks(range(len(order)), [label(n) for n in order])
     axes[0].set_ylim(len(order) - 0.5, -0.5)
@@ -120,7 +120,7 @@ def _maps(figure: SubFigure, table: pd.DataFrame) -> None:
         own = table[table["prior"] == name]
         square = own.pivot(index="row", columns="col", values="times_uniform").to_numpy(float)
         image = ax.imshow(square, cmap="PuOr_r", norm=norm)
-        ax.set_title(label(name), fontsize=6.5)
+        ax.set_title(label(name), fontsize=5.8, fontweight="normal")
         ax.set_xticks([])
         ax.set_yticks([])
         ax.grid(visible=False)
@@ -168,8 +168,8 @@ def caption(table: pd.DataFrame) -> str:
     scale = f"{float(np.nanmax(table['times_uniform'])):.0f}"
     return (
         "Above: mean prior by position over test scenes, in multiples of the uniform one (colors "
-        f"end at {WIDEST:g}, the largest is {scale}); a prior of content is flat here where things "
-        "may be anywhere. Below: accuracy less that under the uniform prior, paired, in points. "
+        f"end at {WIDEST:g}, the largest is {scale}); one of content differs from image to image. "
+        "Below: accuracy less that under the uniform prior, paired, in points. "
         "Learned priors are fitted on validation scenes to the patches that questions are about; "
         "“shuffled” are the same fits on permuted labels, and the oracle is told the patches in "
         f"question. Bars are {STATED}, {most[0]} questions about {most[1]} scenes. At "
