@@ -59,7 +59,7 @@ def test_row_sums_from_one_half(tiny_tiles, dtype, temperature, keep):
     assert sums[0, :2].tolist() == pytest.approx([math.log(13)] * 2)
     assert (cosine is not None) == keep
     if cosine is not None:
-        torch.testing.assert_close(cosine[0], unit @ unit.T)
+        torch.testing.assert_close(cosine[0].triu(), (unit @ unit.T).triu())
 
 
 @given(SEEDS, st.integers(1, 40))

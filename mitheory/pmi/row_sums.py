@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-PANEL = 192  # rows at a time of a matrix that is kept
+PANEL = 128  # rows at a time of a matrix that is kept
 TILE = 512  # rows and columns of V V^T that exist at a time: one megabyte, what a cache holds
 SAFE_EXPONENT = 60.0  # e^60 and sums of billions of them are within single precision
 RESOLUTION = 64  # rounding units of a cosine that have to stay below the temperature
@@ -26,7 +26,8 @@ def is_resolved(temperature: float, dtype: torch.dtype) -> bool:
 
 
 def half_products(unit: Tensor, temperature: float, *, keep: bool) -> tuple[Tensor, Tensor | None]:
-    """`log_row_sums` of every sample, and the cosines if they are to be kept.
+    """`log_row_sums` of every sample, and the cosines if they are to be kept: the half on and above
+    the diagonal; what stands below means nothing.
 
     One sample after the other: a product of a batch rounds otherwise than that of one.
 
@@ -108,9 +109,7 @@ def log_row_sums(unit: Tensor, temperature: float) -> Tensor:
 
 
 def kept_cosines(unit: Tensor, temperature: float, out: Tensor) -> Tensor:
-    """`log_row_sums` of one sample, and the whole cosine matrix into `out`.
-
-    Half of the matrix is computed and mirrored.
+    """`log_row_sums` of one sample, and the cosines on and above the diagonal into `out`.
 
     Source: Eq. (16), the denominator.
 
@@ -140,7 +139,6 @@ def kept_cosines(unit: Tensor, temperature: float, out: Tensor) -> Tensor:
         stop = min(n, start + PANEL)
         panel, right = out[start:stop, start:], stop - start
         torch.mm(unit[start:stop], unit[start:].T, out=panel)
-        out[stop:, start:stop] = panel[:, right:].T
         weights = buffer[: panel.numel()].view(panel.shape)
         torch.mul(panel, largest / math.log(2), out=weights)
         if down:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,7 +28,8 @@ class SelfPMI:
 
     Every conditional offered is a function of the cosine and two numbers of its row, so that a
     column costs O(n_v d). `unit` : (..., n_v, d) unit rows; `shift`, `log_scale` : (..., n_v), the
-    row's numbers; `log_marginal` : (..., n_v), log p(v_j); `cosine` : (..., n_v, n_v) if kept.
+    row's numbers; `log_marginal` : (..., n_v), log p(v_j); `cosine` : (..., n_v, n_v) if kept, only
+    on and above the diagonal if `is_half`.
     """
 
     unit: Tensor
@@ -39,6 +41,14 @@ class SelfPMI:
     self_loop: bool
     visual_mask: Tensor | None = None
     cosine: Tensor | None = None
+    is_half: bool = False
+
+    @cached_property
+    def whole(self) -> Tensor | None:
+        """All cosines (..., n_v, n_v), if they are kept."""
+        if self.cosine is None or not self.is_half:
+            return self.cosine
+        return self.cosine.triu() + self.cosine.triu(1).mT
 
     def column(self, j: Tensor) -> Tensor:
         """PMI(v_i; v_j) for all i: (batch, n_v), with one j per sample, (batch,) int64."""
@@ -53,7 +63,7 @@ class SelfPMI:
 
     def log_cond(self, rows: slice = slice(None)) -> Tensor:
         """log p(v_j given v_i) of some rows: (..., rows, n_v), padded columns -inf."""
-        cosine = _products(self.unit, rows, self.cosine)
+        cosine = _products(self.unit, rows, self.whole)
         out = self._log_cond(cosine, self.shift[..., rows, None], self.log_scale[..., rows, None])
         if not self.self_loop:
             out = out.masked_fill(_diagonal(out, rows), -math.inf)
@@ -202,7 +212,8 @@ def self_pmi_of_units(
     block = n if keep_cosine else max(1, min(BLOCK, AREA // n))
     blocks = [slice(i, i + block) for i in range(0, n, block)]
     shift = torch.zeros_like(unit[..., 0])
-    if _is_plain(unit, temperature, conditional, self_loop, visual_mask):
+    plain = _is_plain(unit, temperature, conditional, self_loop, visual_mask)
+    if plain:
         log_scale, cosine = half_products(unit, temperature, keep=keep_cosine)
     else:
         log_scale = torch.empty_like(shift)
@@ -221,8 +232,9 @@ def self_pmi_of_units(
     )
     log_prior = resolve_prior(prior, context).expand(unit.shape[:-1])
     record = SelfPMI(
-        unit, temperature, conditional, shift, log_scale, log_prior, self_loop, visual_mask, cosine
-    )
+        unit, temperature, conditional, shift, log_scale, log_prior, self_loop, visual_mask,
+        cosine, is_half=plain,
+    )  # fmt: skip
     if self_marginal == "uniform":
         return record
     total = torch.full_like(log_scale, -math.inf)

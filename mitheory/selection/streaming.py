@@ -31,7 +31,7 @@ class Sample:
     base : (n,) a_i
     offset : (n,) -τ log p_j
     unit : (n, d) unit rows
-    cosine : (n, n) where it is kept, else None
+    cosine : (n, n) where it is kept, on and above the diagonal, else None
     slack : scores closer than this are ties
     """
 
@@ -99,7 +99,15 @@ def _dense(
     """All scores at every choice: O(N) each, from a row of the cosines that are kept."""
     assert sample.cosine is not None
     cosine, offset, slack = sample.cosine, sample.offset, sample.slack
-    peak = (cosine[start] + offset[start, None]).max(0)
+    row = np.empty_like(base)
+
+    def read(j: int) -> Array:
+        row[:j], row[j:] = cosine[:j, j], cosine[j, j:]
+        return row
+
+    peak = np.full_like(base, -np.inf)
+    for j in start:
+        np.maximum(peak, read(j) + offset[j], out=peak)
     constant = offset[0] if bool((offset == offset[0]).all()) else None
     if constant is not None:  # one number in all penalties: from the base, once
         peak -= constant
@@ -112,7 +120,7 @@ def _dense(
         chosen = int(tied.argmax()) if limit > -np.inf else int(open_.argmax())
         found.take(chosen, float(scores[chosen]))
         base[chosen], open_[chosen] = -np.inf, False
-        row = cosine[chosen]
+        read(chosen)
         np.maximum(peak, row if constant is not None else row + offset[chosen], out=peak)
     opened = int(open_.sum())
     found.evaluations += sum(opened + t + 1 for t in range(rest))

@@ -51,7 +51,7 @@ def fused_mi(problem: Problem, budget: int, first: Tensor | None = None) -> Pick
         temperature=redundancy.temperature,
         weight=1 - lam,
         rounding=ROUNDING_UNITS * torch.finfo(relevance.dtype).eps,
-        cosine=redundancy.cosine,
+        cosine=redundancy.whole,
     )
     picks = fused_greedy(loop, budget, first)
     if problem.empty_redundancy and (first is None or not first.shape[1]):
