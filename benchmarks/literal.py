@@ -76,6 +76,14 @@ ORIGINALS: dict[str, Original] = {
         sizes=((576, 64), (2048, 116)),  # of 114 its residual is odd, and the code stops
     ),
     "fastv": Original(lambda i: originals.fastv(i["text_attention"], i["k"])),
+    "sparsevlm": Original(
+        lambda i: originals.sparsevlm(
+            i["visual"], i["text"], i["text_attention"], i["llm_visual_states"], i["k"]
+        ),
+    ),
+    "autoprune": Original(
+        lambda i: originals.autoprune(i["text_attention"], i["llm_visual_states"], i["k"])
+    ),
     "dart": Original(
         lambda i: originals.dart(
             *(i[f"llm_{n}"] for n in ("visual_states", "text_states", "visual_keys", "text_keys")),

@@ -5,6 +5,7 @@ The projector-side ones are `tests/peer_twins_projector.py`, which is as direct.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -75,3 +76,40 @@ def dart(states: Tensor, words: Tensor, keys: Tensor, word_keys: Tensor, budget:
         lowest = cosine.topk(budget // 8, largest=False).indices
         kept += [pool[i] for i in lowest.tolist()]
     return kept
+
+
+def sparsevlm(
+    visual: Tensor, text: Tensor, attention: Tensor, states: Tensor, budget: int
+) -> list[int]:
+    """Version 1.5 at one layer: raters, the mean of their rows, and groups of the next best."""
+    shares = (visual @ text.T).softmax(1).mean(0)
+    rows = attention.mean(0)[shares > shares.mean()]
+    return _with_groups(rows.mean(0).argsort(descending=True), states, budget)
+
+
+def autoprune(attention: Tensor, states: Tensor, budget: int) -> list[int]:
+    """The information that shapes the schedule; at one layer, the mean of all rows and groups."""
+    n_x = attention.shape[1]
+    joint = attention / n_x
+    token = joint.sum(1, keepdim=True)
+    ratio = (joint / (token / n_x + 1e-6)).clamp(min=1e-6)
+    float((joint * ratio.log2()).sum())  # the slope of the curve follows from it
+    return _with_groups(attention.mean((0, 1)).argsort(descending=True), states, budget)
+
+
+def _with_groups(order: Tensor, states: Tensor, budget: int) -> list[int]:
+    """The best tokens, and of a share of the others the density peaks that the rest of it joins."""
+    rest = order[budget:]
+    loose = rest[: int(len(rest) * 0.3) + 1]
+    count = int(len(loose) / 10) + 1
+    x = states[loose]
+    distance = torch.cdist(x, x) / x.shape[1] ** 0.5
+    density = (-distance.topk(count, largest=False).values.square().mean(1)).exp()
+    denser = density[None, :] > density[:, None]
+    reach = torch.where(denser, distance, distance.max()).amin(1)
+    centers = (density * reach).topk(count).indices
+    joins = distance[centers].argmin(0)
+    joins[centers] = torch.arange(count)
+    groups = x.new_zeros(count, x.shape[1]).index_add_(0, joins, x)
+    groups /= joins.bincount(minlength=count)[:, None]  # what takes the place of their members
+    return [*order[:budget].tolist(), *loose[centers].tolist()]

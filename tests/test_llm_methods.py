@@ -108,8 +108,9 @@ def test_sparsevlm_equals_its_twin(seed, n_t, version, heads):
     np.testing.assert_allclose(found.gains.numpy(), scores[found.indices.numpy()])
     if version != "1.0":
         faithful = select(
-            "sparsevlm", **case, budget=14, version=version, heads=heads, mode="faithful"
-        )
+            "sparsevlm", **case, budget=14, version=version, heads=heads, mode="faithful",
+            recycle=False,
+        )  # fmt: skip
         assert faithful.indices.tolist() == twins.descending(scores)[:13]
 
 
@@ -161,12 +162,14 @@ def test_a_layer_keeps_what_the_table_says(version, target, counts):
     case = one(1, n_v=320)
     for layer, count in zip((2, 6, 15), counts, strict=True):
         found = select(
-            "sparsevlm", **case, budget=target, version=version, layer=layer, mode="faithful"
-        )
+            "sparsevlm", **case, budget=target, version=version, layer=layer, mode="faithful",
+            recycle=False,
+        )  # fmt: skip
         free = select("sparsevlm", **case, budget=count, version=version)
         assert found.indices.tolist() == free.indices.tolist()
     short = select(
-        "sparsevlm", **one(1, n_v=200), budget=192, version=version, layer=2, mode="faithful"
+        "sparsevlm", **one(1, n_v=200), budget=192, version=version, layer=2, mode="faithful",
+        recycle=False,
     ) if target == 192 else None  # fmt: skip
     assert short is None or short.n_kept == 199
 
@@ -203,7 +206,7 @@ def test_version_1_keeps_what_the_rank_says(seed, n_t):
     """Ranks of the raters' rows alone, and a number that differs from sample to sample."""
     case = inputs(seed, b=3, n_v=30, n_t=n_t)
     found = select_batch("sparsevlm", **case, budget=4, version="1.0", rank_scale=3.4, rank_bias=1,
-                         mode="faithful")  # fmt: skip
+                         mode="faithful", recycle=False)  # fmt: skip
     for row, own in enumerate(found):
         plain = arrays({name: x[row] for name, x in case.items()})
         raters = twins.sparsevlm_raters(plain["visual"], plain["text"])
@@ -616,6 +619,50 @@ def test_the_sample_carries_its_curve():
 def test_autoprune_refuses_by_name(change, error, message):
     with pytest.raises(error, match=message):
         select("autoprune", **{**one(0), **change}, budget=5)
+
+
+@pytest.mark.parametrize("method", ["sparsevlm", "autoprune"])
+def test_faithful_runs_recycle_as_the_public_codes_do(method):
+    """By default with groups on top of the budget, as if it were asked for; exact runs and version
+    2.0 of SparseVLM without; and the states that groups need are asked for by name."""
+    case = one(3, n_v=60)
+    found = select(method, **case, budget=20, mode="faithful")
+    asked = select(method, **case, budget=20, mode="faithful", recycle=True)
+    assert found.indices.tolist() == asked.indices.tolist()
+    assert len(found.indices) == 20 + recycled(40)[1]
+    assert found.merge is not None
+    assert not any("not recycled" in note or "not merged" in note for note in found.departures)
+    assert select(method, **case, budget=20).merge is None
+    bare = without(case, "llm_visual_states")
+    with pytest.raises(MissingInputError, match=f"{method} needs 'llm_visual_states'"):
+        select(method, **bare, budget=20, mode="faithful")
+    assert select(method, **bare, budget=20, mode="faithful", recycle=False).n_kept == 20
+    if method == "sparsevlm":
+        assert select(method, **bare, budget=20, mode="faithful", version="2.0").merge is None
+
+
+@given(SEEDS, st.integers(1, 30))
+def test_autoprunes_groups_equal_their_twin(seed, kept):
+    """The best of the mean over all words, then SparseVLM's groups of the next best."""
+    case = one(seed, n_v=32)
+    plain = arrays(case)
+    scores = plain["text_attention"].mean((0, 1))
+    own, groups = twins.sparsevlm_stage(scores, plain["llm_visual_states"], kept)
+    found = select("autoprune", **case, budget=kept, mode="faithful")
+    assert found.indices.tolist() == own + [group[0] for group in groups]
+    joins = found.merge.into.tolist()
+    for center, *others in groups:
+        assert sorted(i for i in range(32) if joins[i] == center) == sorted([center, *others])
+
+
+def test_autoprune_with_groups_fills_the_budget_exactly():
+    """In mode "exact" groups count; too few places for them are refused."""
+    case = one(4, n_v=120)
+    found = select("autoprune", **case, budget=20, recycle=True)
+    assert len(found.indices) == 20
+    assert any("counts the groups" in note for note in found.departures)
+    with pytest.raises(BudgetError, match="at least 4 of 120"):
+        select("autoprune", **case, budget=3, recycle=True)
 
 
 def test_the_first_cut_needs_the_class_token():

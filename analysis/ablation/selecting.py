@@ -97,7 +97,7 @@ def _choose(
             ).indices
             for i, (s, t, own) in enumerate(zip(samples, text, seeds, strict=True))
         ]  # fmt: skip
-    needed = set(method.required(options)) - {"visual", "text"}
+    needed = set(method.required(options, configuration.mode)) - {"visual", "text"}
     if {"text_attention", "llm_text_states"} & needed:  # ragged along words
         return [
             select(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..checks import check_count, check_finite_number, lookup
+from ..checks import check_count, check_finite_number, check_flag, lookup
 from ..errors import DistributionError, MissingInputError
 from .engine import Picks, relative_slack, top_picks
+from .recycling import kept_beside_groups, pick_with_groups
 from .retention_curve import LAYERS, retention_curve, slope
 
 GUARD = 1e-6
@@ -23,17 +25,23 @@ def autoprune(
     *,
     budget: int,
     cls_attention: Tensor | None = None,
+    llm_visual_states: Tensor | None = None,
     rating: str = "text",
+    recycle: bool | None = None,
+    noise: bool = False,
     layer_target: float | None = None,
     n_layers: int = LAYERS,
+    seeds: Sequence[int] = (0,),
+    mode: str = "exact",
 ) -> Picks:
     """The tokens that the words attend to most, mean over heads and words.
 
     The mutual information of words and tokens is one number per sample. It scores no token: it
     shapes the schedule, how many tokens each layer keeps (`retention_curve`); a stage of that
     schedule is this selector. Before the first layer the public code rates by [CLS] attention plus
-    0.3 (I / n_t) times that of the words (`rating="cls+text"`). Merging of dropped tokens, which it
-    takes over from SparseVLM, is not done. Both modes keep the same tokens.
+    0.3 (I / n_t) times that of the words (`rating="cls+text"`). With `recycle` some dropped tokens
+    come back averaged (`Selection.merge`), as in `sparsevlm`: in mode "exact" the budget counts
+    kept tokens and groups, in mode "faithful" the groups come on top.
 
     Source: wang2025autoprune.
 
@@ -41,9 +49,13 @@ def autoprune(
     ----------
     text_attention : (b, heads, n_t, n_v)
     cls_attention : (b, heads, n_v), for rating "cls+text"
+    llm_visual_states : (b, n_v, d_llm), for groups: what they are near in
     rating : "text" or "cls+text"
+    recycle : bool; None recycles in mode "faithful", as the public code does, and not in "exact"
+    noise : bool, uniform noise of 1e-6 on the densities of groups, as the public code has it
     layer_target : mean over layers of the tokens that are kept, if the sample's curve is wanted
     n_layers : of the decoder, for the curve
+    seeds : one per sample, for the noise
 
     Returns
     -------
@@ -57,13 +69,13 @@ def autoprune(
     UnknownNameError
         For another rating.
     MissingInputError
-        If the rating needs `cls_attention` and there is none.
+        If the rating needs `cls_attention` and there is none, or it recycles without states.
     BudgetError
-        If no curve has that target.
+        If no curve has that target, or there are more groups than the budget.
     DistributionError
         If attention is negative.
     ParameterError
-        If the target or the number of layers is none of what they may be.
+        If the target, the number of layers or a flag is none of what they may be.
 
     Examples
     --------
@@ -77,6 +89,10 @@ def autoprune(
     check_count("n_layers", n_layers, least=2)
     if layer_target is not None:
         check_finite_number("layer_target", layer_target)
+    check_flag("noise", noise)
+    recycles = mode == "faithful" if recycle is None else check_flag("recycle", recycle)
+    if recycles and llm_visual_states is None:
+        raise MissingInputError("autoprune: recycling needs llm_visual_states")
     if float(text_attention.amin()) < 0:
         raise DistributionError("text_attention: expected no negative attention, got some")
     information = attention_information(text_attention)
@@ -86,7 +102,8 @@ def autoprune(
             raise MissingInputError('autoprune: rating="cls+text" needs cls_attention')
         weight = SHARE_OF_TEXT * information[:, None].to(scores) / text_attention.shape[2]
         scores = cls_attention.mean(1).to(scores) + weight * scores
-    picks = top_picks(scores, budget, slack=relative_slack(scores))
+    picks = _pick(scores, budget, llm_visual_states if recycles else None, mode,
+                  seeds if noise else None)  # fmt: skip
     proper = mutual_information(text_attention)
     n_v = scores.shape[1]
     info = [
@@ -100,18 +117,39 @@ def autoprune(
         }
         for bits, nats in zip(information.tolist(), proper.tolist(), strict=True)
     ]
-    notes = (
-        "One stage keeps the budget; the public code prunes after every layer along its curve.",
-        "Dropped tokens are not merged; in the public code some are.",
-    )
-    return Picks(
-        picks.indices, picks.gains, picks.evaluations, picks.guarantee, departures=notes, info=info
-    )
+    return replace(picks, departures=_departures(recycles, noise, mode), info=info)
+
+
+def _pick(
+    scores: Tensor, budget: int, states: Tensor | None, mode: str, seeds: Sequence[int] | None
+) -> Picks:
+    """The best tokens and, if there are states, centers of groups."""
+    b, n = scores.shape
+    if states is None:
+        return top_picks(scores, budget, slack=relative_slack(scores))
+    kept = kept_beside_groups(budget, n) if mode == "exact" else budget
+    indices, gains, counts, into = pick_with_groups(scores, [kept] * b, states, seeds)
+    return Picks(indices, gains, n, counts=counts, into=into)
+
+
+def _departures(recycles: bool, noise: bool, mode: str) -> tuple[str, ...]:
+    notes = [
+        "One stage keeps the budget; the public code prunes after every layer along its curve."
+    ]
+    if not recycles:
+        notes.append("Dropped tokens are not merged; in the public code some are.")
+    if recycles and not noise:
+        notes.append("Densities are without the noise that the public code adds.")
+    if recycles and mode == "exact":
+        notes.append("The budget counts the groups; in the public code they come on top.")
+    return tuple(notes)
 
 
 def needed(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the rating needs. Source: wang2025autoprune."""
-    return ("cls_attention",) if options["rating"] == "cls+text" else ()
+    """What the rating and recycling need. Source: wang2025autoprune."""
+    recycles = options["mode"] == "faithful" if options["recycle"] is None else options["recycle"]
+    rated = ("cls_attention",) if options["rating"] == "cls+text" else ()
+    return rated + (("llm_visual_states",) if recycles is True else ())
 
 
 def attention_information(text_attention: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ class Options(TypedDict, total=False):
     visit: str
     image_start: int
     version: str
-    recycle: bool
+    recycle: bool | None
     noise: bool
     rating: str
     sign: float

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ..errors import BudgetError
 from .engine import ranking, relative_slack, rounding_slack
 from .sparsevlm_budgets import recycled
+
+NOISE = 1e-6  # on densities, at most, in the public code
 
 
 def prune_with_groups(
@@ -41,6 +47,56 @@ def prune_with_groups(
     into = torch.full_like(order, -1).scatter_(1, own, own)
     into.scatter_(1, loose, targets.gather(1, member_of))
     return indices, into
+
+
+def pick_with_groups(
+    scores: Tensor, kept: Sequence[int], states: Tensor | None, seeds: Sequence[int] | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Indices, gains and counts of the best tokens and, if there are states, centers of groups;
+    samples that keep equally many together.
+
+    Source: zhang2025sparsevlm.
+
+    Parameters
+    ----------
+    scores : (b, n)
+    kept : for every sample, how many tokens are kept as they are
+    states : (b, n, d) what distances are measured between, or None for no groups
+    seeds : one per sample, for noise on the densities, or None for no noise
+
+    Returns
+    -------
+    indices, gains : (b, k), gains of centers NaN
+    counts : (b,) how many of the k are real
+    into : (b, n) as in `Merge`, None without groups
+    """
+    n = scores.shape[1]
+    order = ranking(scores, relative_slack(scores))
+    counts = torch.tensor(kept, device=order.device)
+    if states is None:
+        chosen = order[:, : max(kept)]
+        return chosen, scores.gather(1, chosen), counts, None
+    into = order.sort(-1).values
+    rows, gains = list(order), list(scores.gather(1, order))
+    for k in sorted(set(kept) - {n}):
+        own = (counts == k).nonzero()[:, 0]
+        places = own.tolist()
+        added = None
+        if seeds is not None:
+            added = _noise([seeds[i] for i in places], recycled(n - k)[0], scores)
+        chosen, into[own] = prune_with_groups(order[own], k, states[own], noise=added)
+        gained = scores[own].gather(1, chosen)
+        gained[:, k:] = math.nan
+        for place, i in enumerate(places):
+            rows[i], gains[i] = chosen[place], gained[place]
+    counts = torch.tensor([len(row) for row in rows], device=order.device)
+    return pad_sequence(rows, batch_first=True), pad_sequence(gains, batch_first=True), counts, into
+
+
+def _noise(seeds: Sequence[int], size: int, like: Tensor) -> Tensor:
+    """Uniform on [0, 1e-6), from each sample's own seed."""
+    rows = [torch.rand(size, generator=torch.Generator().manual_seed(s)) for s in seeds]
+    return NOISE * torch.stack(rows).to(like)
 
 
 def kept_beside_groups(budget: int, n: int) -> int:

@@ -36,6 +36,7 @@ from .mi_pruner import mi_pruner
 from .mmtok import mmtok, mmtok_inputs
 from .oracle import oracle
 from .random import random
+from .record import Mode
 from .similarity import similarity
 from .sparsevlm import needed as sparsevlm_needs
 from .sparsevlm import sparsevlm
@@ -57,7 +58,7 @@ class Method:
     name : in `SELECTORS`
     fn : batched and pure, from inputs (b, ...) to `Picks`
     source : equation or bib key
-    also : inputs needed besides those without default, as a function of all options
+    also : inputs needed besides those without default, as a function of all options and the mode
     axes : names of axes where they are not those of `SHAPES`, as a function of all options
     lengths_count : whether the length of a row matters, although it forms cosines too
     """
@@ -74,9 +75,11 @@ class Method:
         """Inputs without which it cannot run, its options left as they are."""
         return self.required({})
 
-    def required(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """Inputs without which it cannot run under these options."""
-        return self._always + (self.also(self.defaults | dict(options)) if self.also else ())
+    def required(self, options: Mapping[str, Any], mode: Mode = "exact") -> tuple[str, ...]:
+        """Inputs without which it cannot run under these options in this mode."""
+        if self.also is None:
+            return self._always
+        return self._always + self.also({**self.defaults, **options, "mode": mode})
 
     def shapes(self, options: Mapping[str, Any]) -> Shapes:
         """Axes of every input under these options."""

@@ -42,7 +42,7 @@ def run(
     lookup(zero_norm, ZERO_NORMS, "zero_norm")
     lookup(mode, MODES, "mode")
     axes = method.shapes(options)
-    used = checked(_needed(method, inputs, options, axes), axes)
+    used = checked(_needed(method, inputs, options, axes, mode), axes)
     sizes = sizes_of(used, axes)
     size = sizes["batch"]
     masks = _masks(sizes, masks)
@@ -154,10 +154,14 @@ def _check_options(method: Method, options: Mapping[str, Any]) -> None:
 
 
 def _needed(
-    method: Method, inputs: Mapping[str, Tensor], options: Mapping[str, Any], axes: Shapes
+    method: Method,
+    inputs: Mapping[str, Tensor],
+    options: Mapping[str, Any],
+    axes: Shapes,
+    mode: Mode,
 ) -> dict[str, Tensor]:
     """`visual`, whose mask says which tokens are real, and what the method looks at."""
-    missing = [name for name in method.required(options) if name not in inputs]
+    missing = [name for name in method.required(options, mode) if name not in inputs]
     if missing:
         name = missing[0]
         shape = ", ".join(axes[name])

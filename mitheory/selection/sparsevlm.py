@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from ..checks import check_count, check_finite_number, check_flag, lookup
 from ..errors import BudgetError, MissingInputError, ParameterError
 from .engine import Picks, ranking, relative_slack, rounding_slack
-from .recycling import kept_beside_groups, prune_with_groups
-from .sparsevlm_budgets import LAYERS, RANK_SCALE, rank_budget, recycled, stage_budgets
+from .recycling import kept_beside_groups, pick_with_groups
+from .sparsevlm_budgets import LAYERS, RANK_SCALE, rank_budget, stage_budgets
 
 VERSIONS = ("1.0", "1.5", "2.0")
 HEADS = 14  # that version 2.0 listens to, of the 32 of LLaVA-1.5
-NOISE = 1e-6
 
 
 def sparsevlm(
@@ -31,7 +28,7 @@ def sparsevlm(
     version: str = "1.5",
     heads: int | None = None,
     layer: int | None = None,
-    recycle: bool = False,
+    recycle: bool | None = None,
     noise: bool = False,
     rank_scale: float = RANK_SCALE,
     rank_bias: float = 0.0,
@@ -60,7 +57,8 @@ def sparsevlm(
     heads : how many to listen to, those of largest attention on patches; if None, 14 in version
         "2.0" and all in the others
     layer : 2, 6 or 15 in mode "faithful", to take the number of tokens from the version's table
-    recycle : bool, of versions "1.0" and "1.5"
+    recycle : bool; None recycles in mode "faithful" in versions "1.0" and "1.5", as their public
+        code does, and not in mode "exact"
     noise : bool, uniform noise of 1e-6 on the densities of `recycle`, as the public code has it
     rank_scale, rank_bias : of version "1.0", tokens for a unit of rank and besides
     seeds : one per sample, for the noise
@@ -76,7 +74,7 @@ def sparsevlm(
     UnknownNameError
         For another version.
     MissingInputError
-        If `recycle` is without its states.
+        If it recycles without states.
     ParameterError
         If an option is none of what it may be; in mode "faithful" also if no word rates: the public
         code gives NaN.
@@ -93,8 +91,10 @@ def sparsevlm(
     (tensor([[2]]), [{'raters': [0]}])
     """
     count = _check(version, heads, layer, recycle, noise, rank_scale, rank_bias, mode)
+    if recycle is None:
+        recycle = _recycles(version, mode)
     if recycle and llm_visual_states is None:
-        raise MissingInputError("sparsevlm: recycle=True needs llm_visual_states")
+        raise MissingInputError("sparsevlm: recycling needs llm_visual_states")
     rates = raters(visual, text)
     silent = ~rates.any(-1)
     if mode == "faithful" and bool(silent.any()):
@@ -117,7 +117,7 @@ def sparsevlm(
     else:
         kept = [_kept(budget, n, version, layer, recycle, mode)] * b
     states = llm_visual_states if recycle else None
-    chosen, gains, counts, into = _pick(scores, kept, states, seeds if noise else None)
+    chosen, gains, counts, into = pick_with_groups(scores, kept, states, seeds if noise else None)
     return Picks(
         chosen,
         gains,
@@ -130,8 +130,16 @@ def sparsevlm(
 
 
 def needed(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """What `recycle` needs. Source: zhang2025sparsevlm."""
-    return ("llm_visual_states",) if options["recycle"] is True else ()
+    """What recycling needs. Source: zhang2025sparsevlm."""
+    recycle = options["recycle"]
+    if recycle is None:
+        recycle = _recycles(options["version"], options["mode"])
+    return ("llm_visual_states",) if recycle is True else ()
+
+
+def _recycles(version: str, mode: str) -> bool:
+    """Whether the public code of the version does, and it is to be followed."""
+    return mode == "faithful" and version != "2.0"
 
 
 def word_shares(visual: Tensor, text: Tensor) -> Tensor:
@@ -201,34 +209,6 @@ def rater_ranks(attention: Tensor, rates: Tensor) -> list[int]:
     return [int(rank) for rank in (values > tolerance).sum(-1)]
 
 
-def _pick(
-    scores: Tensor, kept: Sequence[int], states: Tensor | None, seeds: Sequence[int] | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Indices, gains and counts of the best tokens and, if there are states, centers of groups;
-    samples that keep equally many together."""
-    n = scores.shape[1]
-    order = ranking(scores, relative_slack(scores))
-    counts = torch.tensor(kept, device=order.device)
-    if states is None:
-        chosen = order[:, : max(kept)]
-        return chosen, scores.gather(1, chosen), counts, None
-    into = order.sort(-1).values
-    rows, gains = list(order), list(scores.gather(1, order))
-    for k in sorted(set(kept) - {n}):
-        own = (counts == k).nonzero()[:, 0]
-        places = own.tolist()
-        added = None
-        if seeds is not None:
-            added = _noise([seeds[i] for i in places], recycled(n - k)[0], scores)
-        chosen, into[own] = prune_with_groups(order[own], k, states[own], noise=added)
-        gained = scores[own].gather(1, chosen)
-        gained[:, k:] = math.nan
-        for place, i in enumerate(places):
-            rows[i], gains[i] = chosen[place], gained[place]
-    counts = torch.tensor([len(row) for row in rows], device=order.device)
-    return pad_sequence(rows, batch_first=True), pad_sequence(gains, batch_first=True), counts, into
-
-
 def _kept(budget: int, n: int, version: str, layer: int | None, recycle: bool, mode: str) -> int:
     """Tokens that the stage keeps besides groups."""
     if mode == "exact":
@@ -240,10 +220,10 @@ def _kept(budget: int, n: int, version: str, layer: int | None, recycle: bool, m
     return min(budget, n - 1)
 
 
-def _noise(seeds: Sequence[int], size: int, like: Tensor) -> Tensor:
-    """Uniform on [0, 1e-6), from each sample's own seed."""
-    rows = [torch.rand(size, generator=torch.Generator().manual_seed(s)) for s in seeds]
-    return NOISE * torch.stack(rows).to(like)
+ROTARY = (
+    "Attention is not divided by the pattern that rotary angles alone cause: that takes the "
+    "positions of words and tokens and the decoder's frequencies, which are no inputs here."
+)
 
 
 def _departures(
@@ -253,7 +233,7 @@ def _departures(
     if silent:
         notes.append("No word stands out, so that all rate; the public code averages nothing.")
     if version == "2.0":
-        notes.append("The pattern that rotary angles alone cause is not divided out.")
+        notes.append(ROTARY)
     if version == "1.0" and mode == "faithful":
         notes.append("The number of tokens follows from a rank; the budget does not count.")
     if version == "1.0" and mode == "exact":
@@ -275,7 +255,7 @@ def _check(
     version: str,
     heads: int | None,
     layer: int | None,
-    recycle: bool,
+    recycle: bool | None,
     noise: bool,
     scale: float,
     bias: float,
@@ -283,7 +263,8 @@ def _check(
 ) -> int | None:
     """The number of heads to listen to, or None for all."""
     lookup(version, {v: v for v in VERSIONS}, "version of SparseVLM")
-    check_flag("recycle", recycle)
+    if recycle is not None:
+        check_flag("recycle", recycle)
     check_flag("noise", noise)
     check_finite_number("rank_scale", scale)
     check_finite_number("rank_bias", bias)
