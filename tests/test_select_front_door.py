@@ -126,6 +126,33 @@ def test_the_answer_does_not_depend_on_batch_neighbors(method):
     assert kept(select_batch(method, **turned, budget=6))[-1] == first
 
 
+@pytest.mark.parametrize("method", ["mi_pruner", "divprune", "fastv", "sparsevlm", "visionzip"])
+def test_padding_behind_all_tokens_changes_nothing(method):
+    """Cut off instead of picked out, in samples that share their lengths and in those that do not,
+    and whatever stands in it."""
+    case = inputs(3, b=4)
+    lengths = {"n_v": [14, 9, 9, 11], "n_t": [4, 3, 3, 4]}
+    for name, x in case.items():
+        for axis, size in lengths.items():
+            for place in (i for i, a in enumerate(SHAPES[name]) if a == axis):
+                for row, n in enumerate(size):
+                    end = x[row].narrow(place, n, x.shape[place + 1] - n)
+                    end.fill_(True if x.dtype == torch.bool else torch.nan)
+    masks = {
+        f"{kind}_mask": torch.arange(m) < torch.tensor(lengths[axis])[:, None]
+        for kind, axis, m in (("visual", "n_v", 14), ("text", "n_t", 4))
+    }
+    together = select_batch(method, **case, **masks, budget=6)
+    for row, found in enumerate(together):
+        alone = {}
+        for name, x in single(case, row).items():
+            for place, axis in enumerate(SHAPES[name]):
+                if axis in lengths:
+                    x = x.narrow(place, 0, lengths[axis][row])
+            alone[name] = x
+        assert found.indices.tolist() == select(method, **alone, budget=6).indices.tolist()
+
+
 @METHODS
 @given(SEEDS)
 def test_padding_changes_nothing(method, seed):

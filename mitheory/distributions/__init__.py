@@ -20,6 +20,7 @@ from .cosine import (
     ordinary_norms,
     row_products,
     similarity,
+    unit_cosines,
     unit_products,
     unit_rows,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "sinkhorn",
     "softmax",
     "softmax_over_vision",
+    "unit_cosines",
     "unit_products",
     "unit_rows",
 ]

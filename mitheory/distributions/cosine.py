@@ -117,6 +117,21 @@ def unit_products(
     return row_products(x, y) / norm.unsqueeze(-1)
 
 
+def unit_cosines(
+    visual: Tensor, text: Tensor, *, zero_norm: str, norms: Mapping[str, Tensor] = NO_NORMS
+) -> Tensor:
+    """Cosine (b, n_v, n_t) of every token with every word, `unit_products` with unit words.
+
+    Examples
+    --------
+    >>> v, t = torch.tensor([[[3.0, 4.0]]]), torch.tensor([[[2.0, 0.0]]])
+    >>> unit_cosines(v, t, zero_norm="error")
+    tensor([[[0.6000]]])
+    """
+    words = unit_rows("text", text, zero_norm=zero_norm, norm=norms.get("text"))
+    return unit_products("visual", visual, words, zero_norm=zero_norm, norm=norms.get("visual"))
+
+
 def row_products(x: Tensor, y: Tensor) -> Tensor:
     """Products (b, n_x, n_y) of the rows of x (b, n_x, d) and y (b, n_y, d), on a CPU of one
     sample after the other: those of a batch take longer and round otherwise."""

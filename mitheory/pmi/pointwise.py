@@ -117,6 +117,9 @@ def centered_similarity(
     tensor([[ 0.2500, -0.2500],
             [-0.2500,  0.2500]])
     """
+    if row_mask is None and column_mask is None:
+        means = [cosine.mean(axes, keepdim=True) for axes in ((-1,), (-2,), (-2, -1))]
+        return cosine - means[0] - means[1] + means[2]
     hidden = outside(cosine, row_mask, column_mask)
     entries = cosine.masked_fill(hidden, 0.0)
 

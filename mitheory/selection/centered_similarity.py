@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
-from ..distributions import cosine_similarity
+from ..distributions import NO_NORMS, unit_cosines
 from ..pmi import centered_similarity as double_center
 from .engine import Picks, rounding_slack, top_picks
 
 
 def centered_similarity(
-    visual: Tensor, text: Tensor, *, budget: int, zero_norm: str = "error"
+    visual: Tensor,
+    text: Tensor,
+    *,
+    budget: int,
+    zero_norm: str = "error",
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Picks:
     """The tokens of largest double-centered cosine with any word.
 
@@ -26,5 +33,6 @@ def centered_similarity(
     >>> centered_similarity(v, torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), budget=1).indices
     tensor([[0]])
     """
-    scores = double_center(cosine_similarity(visual, text, zero_norm=zero_norm)).amax(-1)
+    cosine = unit_cosines(visual, text, zero_norm=zero_norm, norms=norms)
+    scores = double_center(cosine).amax(-1)
     return top_picks(scores, budget, slack=rounding_slack(scores))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import unit_rows
+from ..distributions import NO_NORMS, unit_rows
 from .dispersion import disperse
-from .engine import CosineRows, Picks, at, first_best, product, rounding_slack
+from .engine import CosineRows, Picks, at, first_best, product, rounding_slack, upper_blocks
 from .fused import available, fused_distances
 from .refusal import refuse_single_token, refuse_zero_rows
 
@@ -18,7 +20,12 @@ HALF = "1/2 in chordal distance"
 
 
 def divprune(
-    visual: Tensor, *, budget: int, zero_norm: str = "error", mode: str = "exact"
+    visual: Tensor,
+    *,
+    budget: int,
+    zero_norm: str = "error",
+    mode: str = "exact",
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Picks:
     """Greedy max-min cosine distance, starting from the token with the farthest nearest neighbor.
 
@@ -56,8 +63,9 @@ def divprune(
     tensor([[4, 0, 2]])
     """
     if mode == "faithful":
-        return _faithful(visual, budget)
-    rows = CosineRows(unit_rows("visual", visual, zero_norm=zero_norm))
+        return _faithful(visual, budget, norms.get("visual"))
+    unit = unit_rows("visual", visual, zero_norm=zero_norm, norm=norms.get("visual"))
+    rows = CosineRows(unit)
     nearest = 1 - rows.extreme(largest=True)
     slack, n = rounding_slack(visual), visual.shape[1]
     if available(visual):
@@ -74,11 +82,16 @@ def divprune(
     )
 
 
-def _faithful(visual: Tensor, budget: int) -> Picks:
+def _faithful(visual: Tensor, budget: int, norm: Tensor | None) -> Picks:
     b, n, _ = visual.shape
     refuse_single_token("divprune", n)
-    refuse_zero_rows("divprune", "visual", visual)
-    unit = visual / visual.norm(dim=-1, keepdim=True)
+    if norm is None:
+        refuse_zero_rows("divprune", "visual", visual)
+        norm = visual.norm(dim=-1)
+    unit = visual / norm[..., None]
+    if b == 1 and unit.is_cpu:
+        found = _coded_of_one(unit[0], budget)
+        return Picks(found[0][None], found[1][None], (budget + 1) * n, departures=(REPEATS,))
     cosine = product(unit, unit)  # 1 − cos is formed last: rounding keeps its order
     samples = torch.arange(b, device=visual.device)
     nearest = _second_largest(cosine)
@@ -90,10 +103,39 @@ def _faithful(visual: Tensor, budget: int) -> Picks:
         gains.append(at(scores, j))
         row = cosine[samples, j]
         nearest = row if t == 0 else nearest.maximum(row)
-    note = "chosen tokens are not excluded: one is repeated where the rest are copies"
     return Picks(
-        torch.stack(chosen, 1), torch.stack(gains, 1), (budget + 1) * n, departures=(note,)
+        torch.stack(chosen, 1), torch.stack(gains, 1), (budget + 1) * n, departures=(REPEATS,)
     )
+
+
+REPEATS = "chosen tokens are not excluded: one is repeated where the rest are copies"
+
+
+def _coded_of_one(unit: Tensor, budget: int) -> tuple[Tensor, Tensor]:
+    """Choices and gains (k,) of one sample (n, d) on a CPU: half of the matrix, by NumPy views."""
+    n = len(unit)
+    half, own, other = unit.new_empty(n, n), unit.new_empty(n), unit.new_full((n,), -torch.inf)
+    for start, block in upper_blocks(unit[None]):
+        panel, stop = half[start : start + block.shape[1], start:], start + block.shape[1]
+        panel.copy_(block[0])
+        diagonal = panel.diagonal()
+        own[start:stop] = diagonal
+        diagonal.fill_(-torch.inf)
+        torch.maximum(other[start:stop], panel.amax(1), out=other[start:stop])
+        torch.maximum(other[start:], panel.amax(0), out=other[start:])
+        diagonal.copy_(own[start:stop])
+    if bool((other > own).any()):  # copies, to rounding
+        other = (half.triu() + half.triu(1).T).topk(2, dim=0).values[1]
+    cosine, nearest, row = half.numpy(), other.numpy(), other.numpy().copy()
+    chosen, gains = [], []
+    for t in range(budget):
+        scores = 1 - nearest
+        j = int(scores.argmax())
+        chosen.append(j)
+        gains.append(scores[j])
+        row[:j], row[j:] = cosine[:j, j], cosine[j, j:]
+        nearest = row.copy() if t == 0 else np.maximum(nearest, row, out=nearest)
+    return torch.tensor(chosen), torch.from_numpy(np.array(gains, dtype=row.dtype))
 
 
 def _second_largest(cosine: Tensor) -> Tensor:

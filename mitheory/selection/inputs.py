@@ -185,22 +185,34 @@ def groups(
     if not present:
         yield Group(range(len(first)), dict(inputs), None, n_v)
         return
-    members = torch.arange(len(first), device=first.device)
-    counts = torch.stack([mask.sum(-1) for mask in present.values()], 1)  # (b, masked axes)
-    for count in counts.unique(dim=0):
-        these = members[(counts == count).all(1)]
+    counts = zip(*(mask.sum(-1).tolist() for mask in present.values()), strict=True)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for member, count in enumerate(counts):
+        alike.setdefault(count, []).append(member)
+    behind = {axis: _is_behind(mask) for axis, mask in present.items()}
+    for count, these in sorted(alike.items()):
+        real = dict(zip(present, count, strict=True))
+        rows = slice(these[0], these[0] + 1) if len(these) == 1 else these
         dense = {}
         for name, x in inputs.items():
-            part = x[these]
+            part = x[rows]
             for position, axis in enumerate(axes[name], start=1):
-                if axis in present:
-                    part = _real(part, position, present[axis][these])
-            dense[name] = part
-        places, real = None, n_v
+                if axis not in present:
+                    continue
+                if behind[axis]:
+                    part = part.narrow(position, 0, real[axis])
+                else:
+                    part = _real(part, position, present[axis][rows])
+            dense[name] = part.contiguous()
+        places = None
         if "n_v" in present:
-            places = present["n_v"][these].nonzero()[:, 1].view(len(these), -1)
-            real = places.shape[1]
-        yield Group(these.tolist(), dense, places, real)
+            places = present["n_v"][rows].nonzero()[:, 1].view(len(these), -1)
+        yield Group(these, dense, places, real.get("n_v", n_v))
+
+
+def _is_behind(mask: Tensor) -> bool:
+    """Whether padding comes after what is real in every sample."""
+    return not bool((mask[:, 1:] & ~mask[:, :-1]).any())
 
 
 def _real(x: Tensor, position: int, mask: Tensor) -> Tensor:

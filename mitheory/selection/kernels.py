@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from ..checks import check_temperature, lookup
-from ..distributions import cosine_similarity, softmax_over_vision
+from ..distributions import NO_NORMS, cosine_similarity, softmax_over_vision, unit_cosines
 from ..errors import ParameterError
 from .similarity import WORD_AGGREGATIONS
 
@@ -117,6 +117,7 @@ def word_relevance(
     word_aggregation: str,
     temperature: float,
     zero_norm: str,
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Tensor:
     """One number (b, n_v) for every token from conditionals in which words do not compete.
 
@@ -139,7 +140,7 @@ def word_relevance(
     """
     check_temperature(temperature)
     aggregate = lookup(word_aggregation, WORD_AGGREGATIONS, "word aggregation")
-    cosine = cosine_similarity(visual, text, zero_norm=zero_norm)  # (b, n_v, n_t)
+    cosine = unit_cosines(visual, text, zero_norm=zero_norm, norms=norms)  # (b, n_v, n_t)
     return aggregate(lookup(relevance, RELEVANCES, "relevance")(cosine, temperature))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from torch import Tensor
 
-from ..distributions import unit_rows
+from ..distributions import NO_NORMS, unit_rows
 from .cholesky import quality_diversity
 from .engine import CosineRows, Picks
 from .kernels import DEFAULT_TEMPERATURE, check_at_least_zero, word_relevance
@@ -25,6 +26,7 @@ def log_det(
     ridge: float = RIDGE,
     temperature: float = DEFAULT_TEMPERATURE,
     zero_norm: str = "error",
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Picks:
     """Greedy f(S) = w Σ_{i∈S} r_i + ½ log det(C_SS + ε I), C the cosines of the tokens.
 
@@ -59,7 +61,9 @@ def log_det(
         word_aggregation=word_aggregation,
         temperature=temperature,
         zero_norm=zero_norm,
+        norms=norms,
     )
-    rows = CosineRows(unit_rows("visual", visual, zero_norm=zero_norm))
+    unit = unit_rows("visual", visual, zero_norm=zero_norm, norm=norms.get("visual"))
+    rows = CosineRows(unit)
     picks = quality_diversity(rows, worth, budget, ridge=ridge)
     return replace(picks, gains=picks.gains / 2)

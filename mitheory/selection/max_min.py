@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..distributions import unit_rows
+from ..distributions import NO_NORMS, unit_rows
 from .dispersion import disperse, farthest_pair
 from .divprune import HALF
 from .engine import CosineRows, Picks, at
 
 
-def max_min(visual: Tensor, *, budget: int, zero_norm: str = "error") -> Picks:
+def max_min(
+    visual: Tensor,
+    *,
+    budget: int,
+    zero_norm: str = "error",
+    norms: Mapping[str, Tensor] = NO_NORMS,
+) -> Picks:
     """The farthest pair, then always the token that is farthest from its nearest chosen one.
 
     The classic heuristic for max-min dispersion; `divprune` differs in its first token only. For
@@ -38,7 +45,8 @@ def max_min(visual: Tensor, *, budget: int, zero_norm: str = "error") -> Picks:
     >>> max_min(line, budget=3).indices
     tensor([[1, 3, 2]])
     """
-    rows = CosineRows(unit_rows("visual", visual, zero_norm=zero_norm))
+    unit = unit_rows("visual", visual, zero_norm=zero_norm, norm=norms.get("visual"))
+    rows = CosineRows(unit)
     pair = farthest_pair(rows)
     picks = disperse(rows, pair[:, :budget], budget)
     gap = 1 - at(rows.row(pair[:, 0]), pair[:, -1])  # 0 from a single token to itself

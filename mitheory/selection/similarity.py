@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
 from ..checks import lookup
-from ..distributions import cosine_similarity
+from ..distributions import NO_NORMS, unit_cosines
 from .engine import Picks, rounding_slack, top_picks
 
 
@@ -18,6 +18,7 @@ def similarity(
     budget: int,
     word_aggregation: str = "max",
     zero_norm: str = "error",
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Picks:
     """The tokens of largest cosine with the prompt.
 
@@ -37,7 +38,7 @@ def similarity(
     >>> similarity(v, torch.tensor([[[0.0, 1.0]]]), budget=2).indices
     tensor([[1, 0]])
     """
-    cosine = cosine_similarity(visual, text, zero_norm=zero_norm)  # (b, n_v, n_t)
+    cosine = unit_cosines(visual, text, zero_norm=zero_norm, norms=norms)  # (b, n_v, n_t)
     scores = lookup(word_aggregation, WORD_AGGREGATIONS, "word aggregation")(cosine)
     return top_picks(scores, budget, slack=rounding_slack(scores))
 
