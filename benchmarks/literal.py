@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,6 +94,10 @@ ORIGINALS: dict[str, Original] = {
 }
 
 
+BARE = ("similarity", "centered_similarity", "cls_attention", "attention", "fastv")
+"""Methods that are one product or mean and the best of it: their steps leave nothing to save."""
+
+
 def contests() -> list[Contest]:
     """Those that have an original, in mode "faithful", in float64."""
     return [
@@ -109,6 +114,7 @@ def contests() -> list[Contest]:
                     target=2.0,
                     is_ordered=original.is_ordered,
                 ),
+                *((_looked_at(name, original),) if name in BARE else ()),
             ),
             TINY,
             quick=n < 1000,
@@ -119,12 +125,24 @@ def contests() -> list[Contest]:
     ]
 
 
+def _looked_at(name: str, original: Original) -> Entrant:
+    """The steps, and the least that a check costs: one sum of every input."""
+
+    def call(inputs: Inputs) -> None:
+        for wanted in SELECTORS[name].inputs:
+            if not math.isfinite(float(inputs[wanted].sum())):
+                raise ValueError(f"{wanted}: expected finite values")
+        original.steps(inputs)
+
+    return Entrant("the steps and a look at the inputs", call, "floor")
+
+
 def ours(name: str, options: Mapping[str, Any]) -> Callable[[Inputs], Tensor]:
     """`select` in mode "faithful", with the inputs that the method looks at."""
     wanted = SELECTORS[name].inputs
 
     def call(inputs: Inputs) -> Tensor:
-        given = {n: x for n, x in inputs.items() if n in wanted or n == "visual"}
+        given = {n: x for n, x in inputs.items() if n in wanted}
         return select(name, **given, budget=inputs["k"], mode="faithful", **options).indices
 
     return call

@@ -107,7 +107,7 @@ def _with_groups(order: Tensor, states: Tensor, budget: int) -> list[int]:
     density = (-distance.topk(count, largest=False).values.square().mean(1)).exp()
     denser = density[None, :] > density[:, None]
     reach = torch.where(denser, distance, distance.max()).amin(1)
-    centers = (density * reach).topk(count).indices
+    centers = (density * reach).argsort(descending=True, stable=True)[:count]
     joins = distance[centers].argmin(0)
     joins[centers] = torch.arange(count)
     groups = x.new_zeros(count, x.shape[1]).index_add_(0, joins, x)

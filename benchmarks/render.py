@@ -48,6 +48,8 @@ every fit, which is measured by itself on eight tokens and belongs to its time.
 
 Every method that has a public code against a transcription of its steps in PyTorch, on one sample
 in float64, ours in mode "faithful". The steps have no checks and no rule for ties; ours has both.
+Where a code is one product or mean and the best of it, its steps leave nothing to save; the steps
+and a look at the inputs, a sum of each, are then the floor of whatever checks what it is given.
 """,
     "batched": """## Batches
 
