@@ -4,7 +4,7 @@ A grid is a list of `Configuration`, each with an identity that is the hash of i
 A run selects with every configuration, asks the model once about every distinct kept set of a
 sample, and joins both to one tidy table. Whatever is done is never done again.
 
-Files of a run: ``bundle/``, ``kept/<identity>.parquet`` (kept sets of a configuration),
+Files of a run: ``bundle-<hash>/``, ``kept/<identity>.parquet`` (kept sets of a configuration),
 ``answers/<hash>.parquet`` (answers to distinct kept sets), ``results/<identity>.parquet`` (one row
 per sample), ``grid.json``.
 """
@@ -14,5 +14,15 @@ from __future__ import annotations
 from .configuration import Configuration, expand
 from .grids import GRIDS, load_grid
 from .running import ablate, read_results
+from .sources import Source, sources
 
-__all__ = ["GRIDS", "Configuration", "ablate", "expand", "load_grid", "read_results"]
+__all__ = [
+    "GRIDS",
+    "Configuration",
+    "Source",
+    "ablate",
+    "expand",
+    "load_grid",
+    "read_results",
+    "sources",
+]

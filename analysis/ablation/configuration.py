@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from fractions import Fraction
 from typing import Any, cast
 
 from mitheory.checks import lookup
@@ -33,7 +34,7 @@ class Configuration:
     Parameters
     ----------
     method : a name of `SELECTORS`, or "full", which keeps everything
-    budget : tokens, or a ratio of the tokens there are
+    budget : tokens, or a ratio of the tokens there are (from_dict also takes "64/576")
     options : of the method; `relevance_weight` may be "paper"
     mode : "exact" or "faithful"
     scope : what counts as T, a name of `SCOPES`
@@ -72,9 +73,14 @@ class Configuration:
         _one_of("positions", self.positions, POSITIONS)
         _one_of("order", self.order, ORDERS)
         _one_of("mode", self.mode, MODES)
+        if self.draw < 0:
+            raise ParameterError(f"draw: expected 0 or more, got {self.draw}")
         if self.method == FULL:
-            if self.options:
-                raise ParameterError(f"options: {FULL!r} has none, got {dict(self.options)}")
+            if self.options or self.budget != 1.0:
+                raise ParameterError(
+                    f"{FULL}: keeps everything and has no options, got budget {self.budget} "
+                    f"and {dict(self.options)}"
+                )
             return
         known = lookup(self.method, SELECTORS, "method").defaults
         strange = sorted(set(self.options) - set(known))
@@ -119,6 +125,8 @@ class Configuration:
         """
         names = {f.name for f in fields(cls)}
         own = {k: v for k, v in values.items() if k in names}
+        if isinstance(own.get("budget"), str):
+            own["budget"] = _ratio(own["budget"])
         if "method" not in own:
             raise ParameterError(f"method: expected one in every cell, got {dict(values)}")
         flat = {k: v for k, v in values.items() if k not in names}
@@ -145,6 +153,16 @@ def expand(axes: Mapping[str, Any]) -> list[Configuration]:
         for values in itertools.product(*lists)
     )
     return list({cell.identity: cell for cell in cells}.values())
+
+
+def _ratio(text: str) -> float:
+    """A ratio written as a fraction, such as "64/576"."""
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError) as error:
+        raise ParameterError(
+            f"budget: expected tokens, a ratio, or a fraction such as 64/576, got {text!r}"
+        ) from error
 
 
 def digest(value: Any) -> str:

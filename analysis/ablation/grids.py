@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mitheory.checks import lookup
-from mitheory.errors import ParameterError
+from mitheory.errors import MitheoryError, ParameterError
 
 from .configuration import FULL, Configuration, expand
 
@@ -46,6 +46,8 @@ def full() -> list[dict[str, Any]]:
     return [
         *paper(),
         {**MAIN, "budget": PAPER_RATIOS},
+        {"method": "random", "budget": PAPER_RATIOS, "draw": [0, 1, 2]},
+        {"method": ["similarity", "cls_attention", "divprune"], "budget": PAPER_RATIOS},
         {**MAIN, "budget": RATIOS, "aggregation": [*alphas, "joint"]},
         {**MAIN, "budget": RATIOS, "conditional": ["joint", "sinkhorn", "softmax_over_vision"]},
         {**MAIN, "budget": RATIOS, "prior": ["stationary", "energy"]},
@@ -57,7 +59,7 @@ def full() -> list[dict[str, Any]]:
         {**MAIN, "budget": RATIOS, "scope": ["question", "content", "prompt+instruction"]},
         {**MAIN, "budget": RATIOS, "positions": "compacted"},
         {**MAIN, "budget": RATIOS, "order": "pick"},
-        {**MAIN, "budget": RATIOS, "search": ["lazy", "static_heap", "stochastic"]},
+        {**MAIN, "budget": RATIOS, "search": ["lazy", "static_heap", "top_k", "stochastic"]},
         {**MAIN, "method": "mi_attention", "budget": RATIOS, "attention_ratio": [0.25, 0.75]},
     ]
 
@@ -68,13 +70,15 @@ CDPRUNER = {"method": "cdpruner", "relevance_source": "tokens", "sign": 1.0}
 GRIDS: dict[str, Callable[[], list[dict[str, Any]]]] = {"paper": paper, "full": full}
 
 
-def load_grid(name: str) -> list[Configuration]:
+def load_grid(name: str, axes: Mapping[str, Any] | None = None) -> list[Configuration]:
     """The cells of a grid, each once.
 
     Parameters
     ----------
     name : of `GRIDS`, or a YAML file: a list of mappings from an axis (a field of `Configuration`
-        or an option of the method) to a value or a list of values
+        or an option of the method) to a value or a list of values; "" is one empty mapping
+    axes : values that replace those of every entry, or are added to it; the cell that keeps
+        everything is left as it is
 
     Raises
     ------
@@ -82,18 +86,48 @@ def load_grid(name: str) -> list[Configuration]:
         If the file is no such list, or a cell is not valid; the message says which entry.
     UnknownNameError
         If it is neither a known name nor a file.
+
+    Examples
+    --------
+    >>> cells = load_grid("", {"method": ["random", "divprune"], "budget": "64/576"})
+    >>> [(cell.method, round(cell.budget, 3)) for cell in cells]
+    [('random', 0.111), ('divprune', 0.111)]
     """
     if name.endswith((".yaml", ".yml")):
         blocks = _read(Path(name))
     else:
-        blocks = lookup(name, GRIDS, "grid")()
+        blocks = lookup(name, GRIDS, "grid")() if name else [{}]
     cells: dict[str, Configuration] = {}
     for i, block in enumerate(blocks):
+        own = block if block.get("method") == FULL else {**block, **(axes or {})}
         try:
-            cells |= {cell.identity: cell for cell in expand(block)}
-        except ParameterError as error:
-            raise ParameterError(f"{name}: entry {i + 1}: {error}") from error
+            cells |= {cell.identity: cell for cell in expand(own)}
+        except MitheoryError as error:
+            raise ParameterError(f"{name or 'axes'}: entry {i + 1}: {error}") from error
     return list(cells.values())
+
+
+def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Axes from "axis=value,value", as the command line has them; values are read as YAML.
+
+    Raises
+    ------
+    ParameterError
+        If a text is not of that form, or an axis comes twice.
+
+    Examples
+    --------
+    >>> parse_axes(["budget=64/576,0.25,16", "self_loop=true,false", "aggregation=max,renyi:2"])
+    {'budget': ['64/576', 0.25, 16], 'self_loop': [True, False], 'aggregation': ['max', 'renyi:2']}
+    """
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        name, sign, values = text.partition("=")
+        name = name.strip()
+        if not (name and sign and values) or name in found:
+            raise ParameterError(f"set: expected axis=value,value, each axis once, got {text!r}")
+        found[name] = [yaml.safe_load(value) for value in values.split(",")]
+    return found
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

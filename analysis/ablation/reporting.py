@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
+from rich.table import Column, Table
 
 from mitheory.errors import ParameterError
 from mitheory.io import atomic_write_csv, atomic_write_parquet
 
 from .configuration import Configuration
 from .running import read_results
+from .sources import Source
 from .statistics import compared, judged, summary
 
 SMALLEST = 0.02
@@ -48,17 +51,46 @@ def reference_of(cells: Sequence[Configuration], text: str) -> list[Configuratio
     return found
 
 
-def write_tables(out: Path, cells: Sequence[Configuration], reference: str) -> pd.DataFrame:
+def write_tables(
+    out: Path,
+    cells: Sequence[Configuration],
+    reference: str,
+    runs: Mapping[Source, Path] | None = None,
+) -> pd.DataFrame:
     """Write results.parquet, summary.csv and compared.csv; the comparisons are returned.
 
-    A cell is compared with the reference at its own budget; a reference that keeps everything has
-    one budget and is compared with all. Holm's correction is over the cells of one budget.
+    A cell is compared with the reference of its own source at its own budget; a reference that
+    keeps everything has one budget and is compared with all. Holm's correction is over the cells
+    of one source and budget.
+
+    Parameters
+    ----------
+    out : where to write
+    cells : of the grid
+    reference : as `reference_of` takes it
+    runs : source -> folder of its finished grid; `out` alone without
     """
-    results = read_results(out)
-    atomic_write_parquet(out / "results.parquet", results)
+    parts = []
+    for source, folder in (runs or {Source(): out}).items():
+        named = {"model": source.model, "dataset": source.dataset, "split": source.split}
+        results = read_results(folder)
+        tables = (results, _summary(results, cells), _compared(results, cells, reference))
+        parts.append([table.assign(**named) for table in tables])
+    rows, described, found = (pd.concat(p, ignore_index=True) for p in zip(*parts, strict=True))
+    atomic_write_parquet(out / "results.parquet", rows)
+    atomic_write_csv(out / "summary.csv", described)
+    atomic_write_csv(out / "compared.csv", found)
+    return found
+
+
+def _summary(results: pd.DataFrame, cells: Sequence[Configuration]) -> pd.DataFrame:
     described = pd.DataFrame([_described(c) for c in cells]).set_index("cell")
-    table = described.join(summary(results).set_index("cell")).reset_index()
-    atomic_write_csv(out / "summary.csv", table)
+    return described.join(summary(results).set_index("cell")).reset_index()
+
+
+def _compared(
+    results: pd.DataFrame, cells: Sequence[Configuration], reference: str
+) -> pd.DataFrame:
     references = {c.budget: c for c in reference_of(cells, reference)}
     only = next(iter(references.values())) if len(references) == 1 else None
     tables = []
@@ -70,14 +102,45 @@ def write_tables(out: Path, cells: Sequence[Configuration], reference: str) -> p
         if family:
             tables.append(compared(results, against.identity, family))
     found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"cell": []})
+    described = pd.DataFrame([_described(c) for c in cells]).set_index("cell")
     found = described.join(found.set_index("cell"), how="inner").reset_index()
     if len(found):
         found["verdict"] = [judged(row, SMALLEST) for _, row in found.iterrows()]
-    atomic_write_csv(out / "compared.csv", found)
     return found
+
+
+USUAL = {
+    f.name: f.default
+    for f in fields(Configuration)
+    if f.name not in ("method", "budget", "options")
+}
+"""Axes that are shown only where they are not at their defaults."""
 
 
 def _described(cell: Configuration) -> dict[str, Any]:
     """A cell's axes, and those of its options that are not at their defaults."""
     axes = {k: v for k, v in cell.canonical().items() if k != "options"}
     return {"cell": cell.identity, **axes, "options": dict(sorted(cell.options.items()))}
+
+
+def printed(found: pd.DataFrame, reference: str) -> Table:
+    """The comparisons as the terminal shows them: points of accuracy, and what n could find."""
+    title = f"accuracy minus that of {reference}, in points; 95% intervals over scenes"
+    whole = [Column(name, no_wrap=True) for name in ("budget", "difference")]
+    table = Table(
+        "cell", *whole, "p (Holm)", "detectable", "verdict", title=title, box=None, padding=(0, 1)
+    )
+    several = [c for c in ("model", "dataset", "split") if found[c].nunique() > 1]
+    for _, row in found.iterrows():
+        values = [str(row[c]) for c in (*several, "method")]
+        values += [f"{k}={v}" for k, v in row.options.items()]
+        values += [f"{k}={row[k]}" for k, usual in USUAL.items() if row[k] != usual]
+        table.add_row(
+            " ".join(values),
+            f"{row.budget:.3g}",
+            f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]",
+            f"{row.p_holm:.2g}",
+            f"{100 * row.detectable:.1f}",
+            str(row.verdict),
+        )
+    return table

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -24,10 +24,12 @@ from mitheory import provenance
 from mitheory.bundle import Bundle, Sample
 from mitheory.errors import MitheoryError, ParameterError
 from mitheory.io import atomic_write_json, atomic_write_parquet
-from mitheory.models.fruitfly import FruitFlyAdapter, examples
+from mitheory.models.base import OpenAdapter
+from mitheory.models.resolving import NamedAdapter, load_adapter
 
 from .configuration import Configuration, digest
 from .selecting import kept_sets, set_hash
+from .sources import Source
 
 ANSWERS_PER_FILE = 4096
 SHOWN = ["sample_id", "positions", "order", "shown"]
@@ -68,7 +70,7 @@ def job_of(bundle: Path, out: Path, model: str, *, seed: int, device: str = "cpu
         If the bundle cannot be read.
     """
     opened = Bundle.open(bundle)
-    revision = FruitFlyAdapter(model).revision
+    revision = load_adapter(model).revision
     index = (Path(bundle) / "index.json").read_text(encoding="utf-8")
     common = digest([index, model, revision, seed, code_digest()])
     if not len(opened):
@@ -77,21 +79,39 @@ def job_of(bundle: Path, out: Path, model: str, *, seed: int, device: str = "cpu
 
 
 def prepared(
-    out: Path, model: str, *, split: str, limit: int, seed: int, device: str, command: str
+    out: Path, source: Source, *, seed: int, device: str, command: str, attention: bool = True
 ) -> Path:
-    """The bundle of a run, extracted where it is not there yet."""
-    adapter = FruitFlyAdapter(model, device=device)
+    """The bundle of a source, extracted where it is not there yet.
+
+    Parameters
+    ----------
+    out : folder of the run
+    source : model, dataset, split and number of questions
+    seed : of the scenes
+    device : of the model
+    command : for the provenance
+    attention : whether to store the encoder's full attention, the largest array
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+        If the model, the dataset or the split does not exist.
+    """
+    adapter = load_adapter(source.model, device=device)
     origin = provenance.collect(
         command=command,
         seed=seed,
         device=str(adapter.device),
         dtype="float32",
-        model=model,
+        model=source.model,
         revision=adapter.revision,
     )
-    source = examples(split, limit=limit, seed=seed)
-    extract(adapter, source, out / "bundle", origin, limit=limit, dtype="float32", overwrite=True)
-    return out / "bundle"
+    # another dataset, split or seed is another bundle, which the provenance alone does not tell
+    name = digest([source.dataset, source.split, source.limit, seed, attention])[:8]
+    return extract(
+        cast("OpenAdapter", adapter), source.examples(seed), out / f"bundle-{name}", origin,
+        limit=source.limit, dtype="float32", attention=attention, overwrite=True,
+    ).path  # fmt: skip
 
 
 def ablate(
@@ -184,7 +204,7 @@ def _answer(questions: Sequence[Question], job: Job) -> None:
 Ask = Callable[[list[Sample], list[torch.Tensor]], list[Any]]
 
 
-def _asker(adapter: FruitFlyAdapter, positions: str, order: str) -> Ask:
+def _asker(adapter: NamedAdapter, positions: str, order: str) -> Ask:
     def ask(samples: list[Sample], keep: list[torch.Tensor]) -> list[Any]:
         return adapter.answer(samples, keep, positions=positions, order=order)  # type: ignore[arg-type]
 
@@ -234,6 +254,7 @@ def joined(cell: Configuration, job: Job, answers: pd.DataFrame) -> pd.DataFrame
             "question_type": [samples[s].question_type for s in kept.sample_id],
             "negative": [samples[s].negative for s in kept.sample_id],
             "n_v": [samples[s].n_v for s in kept.sample_id],
+            "unmerged": kept.unmerged,
             "n_kept": [0 if f else len(set(k)) for k, f in zip(kept.kept, failed, strict=True)],
             "shown": shown,
             "positions": cell.positions,
@@ -249,9 +270,9 @@ def joined(cell: Configuration, job: Job, answers: pd.DataFrame) -> pd.DataFrame
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, bundle: Path, device: str) -> tuple[FruitFlyAdapter, dict[str, Sample]]:
+def _loaded(model: str, bundle: Path, device: str) -> tuple[NamedAdapter, dict[str, Sample]]:
     """Once per worker process."""
-    adapter = FruitFlyAdapter(model, device=device)
+    adapter = load_adapter(model, device=device)
     return adapter, {s.sample_id: s for s in Bundle.open(bundle)}
 
 

@@ -19,7 +19,7 @@ from mitheory.bundle import Sample
 from mitheory.checks import check_budget
 from mitheory.errors import MitheoryError
 from mitheory.models.fruitfly.questions import CLOSED_TYPES
-from mitheory.selection import SELECTORS
+from mitheory.selection import SELECTORS, Selection
 
 from .configuration import FULL, Configuration
 from .scopes import Words, text_of
@@ -33,7 +33,10 @@ def kept_sets(
 ) -> pd.DataFrame:
     """What is kept of every sample.
 
-    Columns: sample_id, kept (indices in order of choice, None where it failed), seconds, error.
+    Columns: sample_id, kept (indices in order of choice, None where it failed), unmerged (whether
+    the method averages dropped tokens into kept ones, which the model is not shown here), seconds
+    (of this sample's batch, shared equally), error.
+
     A batch in which one sample fails is done again sample by sample, so that one bad sample
     costs no other.
     """
@@ -62,7 +65,8 @@ def _alone(
         return _selected(configuration, [sample], model, seed)
     except MitheoryError as error:
         message = f"{type(error).__name__}: {error}"
-        return [{"sample_id": sample.sample_id, "kept": None, "seconds": 0.0, "error": message}]
+        return [{"sample_id": sample.sample_id, "kept": None, "unmerged": False,
+                 "seconds": float("nan"), "error": message}]  # fmt: skip
 
 
 def _selected(
@@ -72,16 +76,19 @@ def _selected(
     kept = _choose(configuration, samples, model, seed)
     seconds = (time.perf_counter() - clock) / len(samples)
     return [
-        {"sample_id": s.sample_id, "kept": k.tolist(), "seconds": seconds, "error": None}
+        {"sample_id": s.sample_id, "kept": k.indices.tolist(), "unmerged": k.merge is not None,
+         "seconds": seconds, "error": None}
         for s, k in zip(samples, kept, strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def _choose(
     configuration: Configuration, samples: Sequence[Sample], model: Words, seed: int
-) -> list[Tensor]:
+) -> Sequence[Selection]:
     if configuration.method == FULL:
-        return [torch.arange(s.n_v) for s in samples]
+        return [
+            Selection(torch.arange(s.n_v), torch.zeros(s.n_v), FULL, s.n_v, s.n_v) for s in samples
+        ]
     options = configuration.options_for(samples[0].question_type, CLOSED_TYPES)
     if "prior" in options:
         options["prior"] = prior_of(options["prior"], samples, model)
@@ -93,8 +100,8 @@ def _choose(
         return [
             searched(
                 configuration.search, s.visual.double(), t.double(), _own(everything, i),
-                check_budget(configuration.budget, s.n_v), own,
-            ).indices
+                check_budget(configuration.budget, s.n_v), own, s.grid,
+            )
             for i, (s, t, own) in enumerate(zip(samples, text, seeds, strict=True))
         ]  # fmt: skip
     needed = set(method.required(options, configuration.mode)) - {"visual", "text"}
@@ -104,12 +111,12 @@ def _choose(
                 configuration.method, visual=s.visual, text=t, budget=configuration.budget,
                 seed=own, grid=s.grid, mode=configuration.mode,
                 **{n: getattr(s, n) for n in needed}, **_own(options, i),
-            ).indices
+            )
             for i, (s, t, own) in enumerate(zip(samples, text, seeds, strict=True))
         ]  # fmt: skip
     padded = pad_sequence(text, batch_first=True)
     lengths = torch.tensor([len(t) for t in text])
-    found = select_batch(
+    return select_batch(
         configuration.method,
         visual=torch.stack([s.visual for s in samples]),
         text=padded,
@@ -121,7 +128,6 @@ def _choose(
         **_stacked(samples, needed),
         **options,
     )
-    return [selection.indices for selection in found]
 
 
 def _own(options: dict[str, Any], i: int) -> dict[str, Any]:
@@ -141,8 +147,19 @@ def _stacked(samples: Sequence[Sample], names: set[str]) -> dict[str, Any]:
 
 
 def sample_seed(sample_id: str, seed: int, draw: int) -> int:
-    """A seed of the sample's own, so that no kept set depends on batch neighbors."""
-    return crc32(f"{seed + 1000 * draw}:{sample_id}".encode())
+    """A seed of the sample's own, so that no kept set depends on batch neighbors.
+
+    Methods and budgets share it: what `random` keeps at a small budget is part of what it keeps at
+    a large one, so that its budgets are compared on nested draws. Other draws, and other seeds, are
+    independent of it.
+
+    Examples
+    --------
+    >>> len({sample_seed("a", seed, draw) for seed in (0, 1, 1000) for draw in (0, 1, 2)})
+    9
+    """
+    own = f"{seed}:{sample_id}" if draw == 0 else f"{seed}/{draw}:{sample_id}"
+    return crc32(own.encode())
 
 
 def set_hash(kept: Sequence[int], order: str) -> str:

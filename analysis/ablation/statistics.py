@@ -56,9 +56,8 @@ def compared(
     Columns: cell, difference of accuracy with low and high (cluster bootstrap over scenes, paired),
     p_value (permutation of the pairs, scene by scene), p_holm (the same, Holm within this family),
     p_mcnemar (exact, which takes questions about one scene for independent and is too sure),
-    detectable (the smallest
-    difference that a two-sided test at 5% would find with 80% power, given how the paired
-    differences vary over scenes), n, n_clusters.
+    detectable (the smallest difference that a two-sided test at 5% would find with 80% power,
+    given how the paired differences vary over scenes, before Holm), n, n_clusters.
 
     Parameters
     ----------
@@ -126,8 +125,9 @@ def detectable(differences: np.ndarray, clusters: np.ndarray) -> float:
 def judged(row: pd.Series, smallest: float) -> str:
     """What an interval says of a difference that matters from `smallest` on.
 
-    "better" or "worse" if the interval is beyond 0, "no difference that matters" if it is inside
-    ± smallest, "undecided" if neither: too few samples, not no difference.
+    "better" or "worse" if the interval is beyond 0 and, where the row has it, p_holm is at most
+    5%; "no difference that matters" if it is inside ± smallest; "undecided" if neither: too few
+    samples, not no difference.
 
     Examples
     --------
@@ -136,9 +136,10 @@ def judged(row: pd.Series, smallest: float) -> str:
     >>> judged(pd.Series({"low": -0.03, "high": 0.005}), 0.02)
     'undecided'
     """
-    if row.low > 0:
-        return "better"
-    if row.high < 0:
-        return "worse"
+    if row.get("p_holm", 0.0) <= 1 - LEVEL:
+        if row.low > 0:
+            return "better"
+        if row.high < 0:
+            return "worse"
     inside = -smallest < row.low and row.high < smallest
     return "no difference that matters" if inside else "undecided"

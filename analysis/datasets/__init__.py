@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from mitheory.checks import lookup
 from mitheory.models.base import Example
 from mitheory.models.fruitfly import examples as fruitfly_examples
+from mitheory.models.fruitfly.questions import CLOSED_TYPES, OPEN_TYPES
 
 from .base import Benchmark, Convention, Grade, Graded, Metric, Record
 from .folder import FOLDER
+from .forms import only
 from .gqa import GQA
 from .mme import MME
 from .mmvet import MMVET
@@ -28,6 +30,8 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 DATASETS: dict[str, Callable[..., Iterator[Example]]] = {
     "fruitfly": fruitfly_examples,
+    "fruitfly-open": only(OPEN_TYPES, fruitfly_examples),
+    "fruitfly-closed": only(CLOSED_TYPES, fruitfly_examples),
     **BENCHMARKS,
 }
 """name -> stream(split, limit=..., seed=...); a benchmark also takes `root`."""

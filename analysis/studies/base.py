@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.ablation import Configuration, ablate
 from analysis.ablation.running import job_of, prepared
+from analysis.ablation.sources import Source
 
 
 @dataclass(frozen=True)
@@ -38,27 +39,44 @@ class Context:
         """Where unfinished work is kept."""
         return self.out / "studies" / "work"
 
-    def bundle(self, split: str, limit: int, *, model: str = "") -> Path:
-        """The bundle of the first questions of a split, extracted where it is not there yet."""
-        name = Path(model or self.model).stem
+    def bundle(
+        self,
+        split: str,
+        limit: int,
+        *,
+        model: str = "",
+        dataset: str = "fruitfly",
+        attention: bool = True,
+    ) -> Path:
+        """The bundle of the first questions of a split, extracted where it is not there yet.
+
+        Without `attention` the encoder's full attention, the largest array, is left out.
+        """
+        source = Source(model or self.model, dataset, split, limit)
         return prepared(
-            self.work / f"{name}-{split}-{limit}",
-            model or self.model,
-            split=split,
-            limit=limit,
+            self.work / source.name,
+            source,
             seed=self.seed,
             device=self.device,
             command=f"study on {limit} {split} questions",
+            attention=attention,
         )
 
     def answered(
-        self, cells: Sequence[Configuration], split: str, limit: int, *, model: str = ""
+        self,
+        cells: Sequence[Configuration],
+        split: str,
+        limit: int,
+        *,
+        model: str = "",
+        dataset: str = "fruitfly",
+        attention: bool = True,
     ) -> pd.DataFrame:
         """Tidy rows of the cells (those of `analysis.ablation.read_results`), in their order.
 
         Answers are shared by all studies of a run: a kept set is shown to a model once.
         """
-        bundle = self.bundle(split, limit, model=model)
+        bundle = self.bundle(split, limit, model=model, dataset=dataset, attention=attention)
         job = job_of(bundle, bundle.parent, model or self.model, seed=self.seed, device=self.device)
         return pd.concat(
             [pd.read_parquet(path) for path in ablate(cells, job, jobs=self.jobs)],

@@ -12,7 +12,7 @@ from analysis.progress import console
 from mitheory.checks import lookup
 from mitheory.errors import ParameterError
 from mitheory.io import atomic_write_json, atomic_write_parquet
-from mitheory.models.fruitfly import FruitFlyAdapter
+from mitheory.models.resolving import load_adapter
 
 from .base import Context, Study
 from .registry import STUDIES
@@ -62,7 +62,7 @@ def run_studies(
 
 
 def _identity(study: Study, context: Context) -> str:
-    revision = FruitFlyAdapter(context.model).revision
+    revision = load_adapter(context.model).revision
     size = [context.model, revision, context.seed, context.quick]
     return digest([study.name, *size, code_digest()])
 

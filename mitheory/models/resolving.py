@@ -1,0 +1,104 @@
+"""From the name of a model to its adapter: shipped checkpoints, files, and adapters of your own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from torch import Tensor
+
+from ..errors import ParameterError
+from .base import ModelAdapter
+from .fruitfly import FruitFlyAdapter
+from .fruitfly.checkpoint import NAMES
+
+
+class NamedAdapter(ModelAdapter, Protocol):
+    """What an ablation asks of an adapter besides encoding and answering.
+
+    `revision` tells two trainings of one name apart: answers of another revision are not reused.
+    `device` is what the provenance names, `batch_size` how many questions are answered at a time.
+    """
+
+    revision: str
+    device: Any
+    batch_size: int
+
+    def embed(self, words: Sequence[str]) -> Tensor:
+        """Embeddings (n, d) of words, for scopes that add some to the prompt."""
+        ...
+
+
+Factory = Callable[..., NamedAdapter]
+
+ADAPTERS: dict[str, Factory] = {}
+"""name -> factory(device=...), of adapters that `register_adapter` was told of."""
+
+
+def register_adapter(name: str, factory: Factory) -> None:
+    """Make an adapter known by a name in this process.
+
+    Worker processes import nothing that the caller did: an adapter that is to run on several
+    processes, or on a cluster, is named "module:factory" instead, which every worker can import.
+
+    Parameters
+    ----------
+    name : not one that is taken
+    factory : called with ``device=``
+
+    Raises
+    ------
+    ParameterError
+        If the name is taken or holds a colon.
+    """
+    if ":" in name or name in NAMES or name in ADAPTERS:
+        raise ParameterError(f"name: expected a free one without colon, got {name!r}")
+    ADAPTERS[name] = factory
+
+
+def load_adapter(model: str | Path, *, device: str = "cpu") -> NamedAdapter:
+    """The adapter that a name stands for.
+
+    Parameters
+    ----------
+    model : "fruitfly", "fruitfly-contrastive", a registered name, "module:factory" (imported, and
+        called with ``device=``), or the file of a fruit-fly checkpoint
+    device : "cpu", "cuda", "cuda:1", or "auto"
+
+    Raises
+    ------
+    ParameterError
+        If there is no such model, or the module has no such factory.
+
+    Examples
+    --------
+    >>> load_adapter("fruitfly").name
+    'fruitfly'
+    >>> load_adapter("mitheory.models.fruitfly:FruitFlyAdapter").name
+    'fruitfly'
+    """
+    name = str(model)
+    if name in NAMES or Path(name).is_file():
+        return FruitFlyAdapter(model, device=device)
+    if name in ADAPTERS:
+        return ADAPTERS[name](device=device)
+    module, colon, attribute = name.partition(":")
+    if colon:
+        return _imported(module, attribute)(device=device)
+    known = [*NAMES, *ADAPTERS]
+    raise ParameterError(
+        f"model: expected one of {known}, module:factory, or a checkpoint file, got {name!r}"
+    )
+
+
+def _imported(module: str, attribute: str) -> Factory:
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ParameterError(
+            f"model: expected an importable module:factory, got {f'{module}:{attribute}'!r}: "
+            f"{error}"
+        ) from error
+    return cast("Factory", found)
