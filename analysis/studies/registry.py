@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import learned_priors
+from . import learned_priors, predictions
 from .base import Study
 
-IN_ORDER: tuple[Study, ...] = (learned_priors.STUDY,)
+IN_ORDER: tuple[Study, ...] = (predictions.STUDY, learned_priors.STUDY)
 
 STUDIES: dict[str, Study] = {study.name: study for study in IN_ORDER}
