@@ -62,10 +62,10 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     axes[0].set_ylim(depth - 0.4, -0.8)
     ratio = table.drop_duplicates("budget").set_index("budget")["ratio"]
     handles = [
-        panels.handle(looks[b], f"{b} tokens ({labels.percent(ratio[b])}%)") for b in budgets
-    ]
-    handles = [Line2D([], [], color=looks[b].color, linewidth=2.5, label=h.get_label())
-               for b, h in zip(budgets, handles, strict=True)]  # fmt: skip
+        Line2D([], [], color=looks[b].color, linewidth=2.5,
+               label=f"{b} tokens ({labels.percent(ratio[b])}%)")
+        for b in budgets
+    ]  # fmt: skip
     handles += [
         Line2D([], [], color="black", linestyle="", marker=marker, markersize=4,
                markerfacecolor="white" if verdict == "undecided" else "black", label=verdict)
@@ -134,26 +134,27 @@ def caption(table: pd.DataFrame) -> str:
     smallest = labels.points(float(table["smallest"].iloc[0]))
     reversed_ = int(((table["verdict"] == "contradicted") & (table["high_holm"] < 0)).sum())
     whole = table.groupby("finding", sort=False)["verdict"].agg(set)
-    statement = table.drop_duplicates("finding").set_index("finding")["statement"]
-    everywhere = [str(statement[f]) for f, verdicts in whole.items() if verdicts == {"confirmed"}]
-    nowhere = [str(statement[f]) for f, verdicts in whole.items() if verdicts == {"contradicted"}]
-    worst = table.loc[table["detectable"].idxmax()]
-    low = table.loc[table["estimate"].idxmin()]
+    statement = dict(zip(table["finding"].astype(str), table["statement"].astype(str), strict=True))
+    everywhere = [statement[str(f)] for f, verdicts in whole.items() if verdicts == {"confirmed"}]
+    nowhere = [statement[str(f)] for f, verdicts in whole.items() if verdicts == {"contradicted"}]
+    low = table.sort_values("estimate").iloc[0]
     main = table[table["questions"] == "all"]
+    kind = KINDS[str(low["questions"])]
+    detectable = float(table["detectable"].max())
     text = (
-        f"Each finding as differences that should be positive: accuracy in points, or, for the "
-        f"share of yes, how much nearer it is to one half. Thick: 95% intervals over scenes; thin: "
-        f"the interval after Holm's correction within a finding, which decides. Confirmed: above "
-        f"{smallest} points (dotted); contradicted: below, which is no lead of that size and "
-        f"not always a reverse; undecided: across. Of {len(table)} rows {said}; of the "
-        f"contradicted ones {reversed_} are the other way round, at most "
-        f"{_said(low)} (over {low['second']}, {KINDS[low['questions']]}). "
+        "Each finding as differences that should be positive: accuracy in points, or, for the "
+        "share of yes, how much nearer it is to one half; from top to bottom by falling budget. "
+        "Thick: 95% intervals over scenes; thin: the interval after Holm's correction within a "
+        f"finding, which decides. Confirmed: above {smallest} points (dotted); contradicted: "
+        "below, which is no lead of that size and not always a reverse; undecided: across. "
+        f"Of {len(table)} rows {said}; of the contradicted ones {reversed_} are the other way "
+        f"round, down to {_said(low)} over {low['second']}, {kind}. "
         f"Confirmed in every row: {_listed(everywhere)}. Contradicted in every row: "
-        f"{_listed(nowhere)}. A true difference would be found in four of five such samples from "
-        f"{labels.points(worst['detectable'])} points on in the least certain row"
+        f"{_listed(nowhere)}. A true difference is found in four of five such samples if it is "
+        f"{labels.points(detectable)} points in the least certain row"
     )
     if len(main):
-        text += f", {labels.points(main['detectable'].max())} where all questions count"
+        text += f", and {labels.points(main['detectable'].max())} where all questions count"
     return text + "."
 
 

@@ -10,6 +10,7 @@ from . import (
     kept_patches,
     normalization,
     pope,
+    predictions,
     prior_comparison,
     relevance_weight,
     table_main,
@@ -30,6 +31,7 @@ OURS = (
     temperature,
     normalization,
     pope,
+    predictions,
     prior_comparison,
 )
 FIGURES: dict[str, FigureSpec] = {module.FIGURE.name: module.FIGURE for module in PAPER + OURS}

@@ -44,7 +44,28 @@ def prior_maps() -> pd.DataFrame:
     return table.assign(group=table["prior"].map(PRIORS), times_uniform=values)
 
 
+def predictions() -> pd.DataFrame:
+    """`analysis.studies.predictions`: invented differences, judged as ours."""
+    from analysis.studies.findings import PREDICTIONS  # with torch, which figures do without
+    from analysis.studies.predictions import judged
+
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "model": model, "finding": p.finding, "statement": p.statement, "source": p.source,
+            "first": p.first, "second": p.second, "questions": p.questions, "outcome": p.outcome,
+            "budget": round(N_V * ratio), "ratio": ratio, "se": 0.01, "df": 400.0, "n": 3200,
+            "n_clusters": 401, "estimate": rng.normal(0.02, 0.06),
+        }
+        for model in MODELS
+        for p in PREDICTIONS
+        for ratio in p.budgets
+    ]  # fmt: skip
+    return judged(pd.DataFrame(rows))
+
+
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "learned_priors": learned_priors,
     "prior_maps": prior_maps,
+    "predictions": predictions,
 }

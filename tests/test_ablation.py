@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 from analysis.ablation import Configuration, ablate, expand, load_grid, read_results
@@ -653,3 +655,46 @@ def test_the_command_writes_rows_and_a_summary(bundle: Path, tmp_path: Path) -> 
     bad = CliRunner().invoke(app, [*arguments, "--reference", "method=divprune"])
     assert bad.exit_code != 0
     assert "no cell of the grid" in str(bad.exception)
+
+
+# --- the page ---------------------------------------------------------------------------------
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "ablation.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_grid_of_the_page_is_one(tmp_path: Path, bundle: Path, fly: FruitFlyAdapter) -> None:
+    """Its cells are those that the page says, and every one selects."""
+    (text,) = blocks("yaml")
+    (tmp_path / "page.yaml").write_text(text)
+    cells = load_grid(str(tmp_path / "page.yaml"))
+    assert len(cells) == 1 + 6 + 4 + 9
+    for cell in cells:
+        table = kept_sets(cell, list(Bundle.open(bundle))[:2], fly, seed=0)
+        assert table.error.isna().all(), (cell, table.error.tolist())
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("python")
+    names: dict = {}
+    exec(compile(code, "ablation.md", "exec"), names)
+    assert len(read_results(tmp_path / "ablation")) == 2 * 64
+
+
+def test_the_commands_of_the_page_are_read(tmp_path: Path) -> None:
+    """Every option in them exists, and their axes make a grid."""
+    (text,) = blocks("console")
+    commands = text.replace("\\\n", " ").strip().splitlines()
+    known = {o for p in typer.main.get_command(app).commands["ablate"].params for o in p.opts}  # type: ignore[attr-defined]
+    for command in commands:
+        words = command.split()
+        assert {w for w in words if w.startswith("--")} <= known
+        given = [words[i + 1] for i, w in enumerate(words) if w == "--set"]
+        grid = words[words.index("--grid") + 1] if "--grid" in words else ""
+        if not grid.endswith(".yaml"):
+            assert load_grid(grid, parse_axes(given))

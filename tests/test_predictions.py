@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import pytest
+from study_tables import predictions as make_predictions
 
 from analysis.ablation.configuration import FULL
 from analysis.studies.findings import PREDICTIONS, Prediction
 from analysis.studies.predictions import SMALLEST, compared, judged, run
 from mitheory.errors import ParameterError
 from mitheory.statistics import clustered_mean
+from paper_figures import predictions
+from paper_figures.style import theme
 
 BUDGET = 1 / 9
 FAVORED, REFERENCE = {"method": "divprune"}, {"method": "similarity"}
@@ -232,3 +235,38 @@ def test_the_study_judges_every_prediction_on_both_alignments() -> None:
     assert not (same.verdict == "confirmed").any()
     alone = run(Invented(model="mine.safetensors"))["predictions"]  # type: ignore[arg-type]
     assert set(alone.model) == {"mine.safetensors"}
+
+
+def test_the_forest_shows_every_row_once_at_its_estimate() -> None:
+    """Markers of both columns are the estimates in points, shaped by verdict."""
+    table = make_predictions()
+    with theme():
+        figure = predictions.draw(table)
+    found: list[tuple[float, str, bool]] = []
+    for ax in figure.axes:
+        for line in ax.lines:
+            if len(line.get_xdata()) == 1:
+                hollow = line.get_markerfacecolor() == "white"
+                x = float(np.ravel(line.get_xdata())[0])
+                found.append((round(x, 6), line.get_marker(), hollow))
+    shapes = {
+        "confirmed": ("o", False), "undecided": ("o", True), "contradicted": ("X", False),
+    }  # fmt: skip
+    wanted = [
+        (round(100 * e, 6), *shapes[v]) for e, v in zip(table.estimate, table.verdict, strict=True)
+    ]
+    assert sorted(found) == sorted(wanted)
+    heights = [sorted({np.ravel(x.get_ydata())[0] for x in ax.lines if len(x.get_xdata()) == 1})
+               for ax in figure.axes]  # fmt: skip
+    assert len(heights[0]) == len(table) / 2  # no two rows on one line
+    assert min(np.diff(heights[0])) > 0.2
+
+
+def test_the_caption_counts_verdicts_and_names_findings_without_exception() -> None:
+    table = make_predictions().assign(verdict="undecided")
+    table.loc[table.finding == "rising", "verdict"] = "contradicted"
+    table.loc[table.finding == "random", "verdict"] = "confirmed"
+    text = predictions.caption(table)
+    assert f"Of {len(table)} rows 6 confirmed, {len(table) - 12} undecided, 6 contradicted" in text
+    assert "Confirmed in every row: MI-Pruner beats Random." in text
+    assert "Contradicted in every row: Pruning raises accuracy over all tokens." in text
