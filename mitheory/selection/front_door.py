@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
     self_marginal: str
     empty_redundancy: float
     attention_ratio: float
+    rounds: str
     include_diagonal: bool
     word_aggregation: str
     relevance_source: str

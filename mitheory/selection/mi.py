@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -152,7 +152,7 @@ def mi_greedy(problem: Problem, budget: int, first: Tensor | None = None) -> Pic
         picks = searched_greedy(problem, budget, first)
     else:
         picks = batched_greedy(problem, budget, first)
-    return _lead(first, picks) if done else picks
+    return lead(first, picks) if done else picks
 
 
 def batched_greedy(problem: Problem, budget: int, first: Tensor) -> Picks:
@@ -237,8 +237,40 @@ def searched_greedy(problem: Problem, budget: int, first: Tensor) -> Picks:
     return Picks(indices, gains, max(spent), spent=spent)
 
 
-def _lead(first: Tensor, picks: Picks) -> Picks:
-    """`picks` behind tokens chosen by other means."""
+def restricted(problem: Problem, places: Tensor) -> Problem:
+    """The problem of choosing among some tokens only.
+
+    What the scores are stays: probabilities are those among all tokens.
+
+    Source: Eqs. (16)-(20).
+
+    Parameters
+    ----------
+    places : (b, m) of the tokens, ascending, so that ties go to the same one as among all
+    """
+    within = problem.redundancy
+    if within is not None:
+        rows = places[:, :, None]
+        cosine = within.cosine
+        if cosine is not None:
+            cosine = cosine.gather(1, rows.expand(-1, -1, cosine.shape[2]))
+            cosine = cosine.gather(2, places[:, None, :].expand(-1, cosine.shape[1], -1))
+        within = replace(
+            within,
+            unit=within.unit.gather(1, rows.expand(-1, -1, within.unit.shape[2])),
+            shift=within.shift.gather(1, places),
+            log_scale=within.log_scale.gather(1, places),
+            log_marginal=within.log_marginal.gather(1, places),
+            cosine=cosine,
+        )
+    return replace(problem, relevance=problem.relevance.gather(1, places), redundancy=within)
+
+
+def lead(first: Tensor, picks: Picks) -> Picks:
+    """`picks` behind tokens chosen by other means, with gains of NaN for those.
+
+    Source: Sec. 4.1 (MI-Attention).
+    """
     unknown = torch.full(first.shape, torch.nan, dtype=picks.gains.dtype, device=first.device)
     indices = torch.cat([first, picks.indices], 1)
     return Picks(indices, torch.cat([unknown, picks.gains], 1), picks.evaluations)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
-from ..checks import check_share
+from ..checks import check_share, lookup
 from ..distributions import NO_NORMS
 from .attention import received_attention
 from .engine import Picks, relative_slack, top_picks
-from .mi import mi_greedy, mi_problem
+from .mi import Problem, lead, mi_greedy, mi_problem, restricted
 
 
 def mi_attention(
@@ -21,6 +22,7 @@ def mi_attention(
     *,
     budget: int,
     attention_ratio: float = 0.5,
+    rounds: str = "fill",
     include_diagonal: bool = False,
     temperature: float = 0.1,
     self_temperature: float | None = None,
@@ -39,10 +41,11 @@ def mi_attention(
 ) -> Picks:
     """A share of the budget by received attention, the rest by MI-Pruner on the residual.
 
-    The paper says attention in round one and MI in round two, and not how the budget is split or
-    whether round two knows of round one. Here: half of it (rounded half up), and redundancy
-    is measured against the tokens of round one too. Gains are NaN for round one: they are of
-    another kind.
+    The paper says attention in round one and MI in round two, and no more. By default attention
+    chooses half of the budget (rounded half up), and round two measures redundancy against the
+    tokens of round one too; `rounds` has the other readings. Gains are NaN for tokens that
+    attention chose: they are of another kind. A ratio of 0 is MI-Pruner and 1 is attention,
+    whatever the reading.
 
     Source: Sec. 4.1 (MI-Attention); Eqs. (5), (22)-(24).
 
@@ -51,6 +54,10 @@ def mi_attention(
     visual, text : (b, n_v, d), (b, n_t, d)
     patch_attention : (b, heads, n_v, n_v)
     attention_ratio : share of round one, in [0, 1]
+    rounds : "fill": round two fills up what round one chose; "fill_blind": it does so without
+        counting round one's tokens as selected in its redundancy; "filter": round one keeps the
+        budget and a share 1 − `attention_ratio` of all other tokens, among which round two chooses
+        the whole budget
     include_diagonal : as in `attention`
 
     The other options are those of `mi_pruner`.
@@ -59,8 +66,11 @@ def mi_attention(
     ------
     ParameterError
         If the ratio is outside [0, 1].
+    UnknownNameError
+        If `rounds` is none of those.
     """
     check_share("attention_ratio", attention_ratio)
+    combine = lookup(rounds, ROUNDS, "rounds")
     problem = mi_problem(
         visual,
         text,
@@ -81,7 +91,48 @@ def mi_attention(
     )
     received = received_attention(patch_attention, include_diagonal=include_diagonal)
     received = received.to(visual.dtype)
-    size = math.floor(attention_ratio * budget + 0.5)
-    first = top_picks(received, size, slack=relative_slack(received)).indices
-    picks = mi_greedy(problem, budget, first)
+    picks = combine(problem, received, attention_ratio, budget)
     return Picks(picks.indices, picks.gains, picks.evaluations + received.shape[1])
+
+
+def _fill(problem: Problem, received: Tensor, ratio: float, budget: int) -> Picks:
+    return mi_greedy(problem, budget, _best(received, _half_up(ratio * budget)))
+
+
+def _fill_blind(problem: Problem, received: Tensor, ratio: float, budget: int) -> Picks:
+    first = _best(received, _half_up(ratio * budget))
+    rest = budget - first.shape[1]
+    if not rest:
+        return mi_greedy(problem, budget, first)
+    open_ = torch.ones_like(received, dtype=torch.bool).scatter_(1, first, False)
+    return lead(first, _among(problem, open_.nonzero()[:, 1].view(len(first), -1), rest))
+
+
+def _filter(problem: Problem, received: Tensor, ratio: float, budget: int) -> Picks:
+    others = received.shape[1] - budget
+    candidates = _best(received, budget + _half_up((1 - ratio) * others))
+    if candidates.shape[1] == budget:
+        return mi_greedy(problem, budget, candidates)
+    return _among(problem, candidates.sort(dim=1).values, budget)
+
+
+def _best(received: Tensor, size: int) -> Tensor:
+    return top_picks(received, size, slack=relative_slack(received)).indices
+
+
+def _among(problem: Problem, places: Tensor, budget: int) -> Picks:
+    """MI-Pruner's choices among the tokens at ascending places (b, m)."""
+    found = mi_greedy(restricted(problem, places), budget)
+    return Picks(places.gather(1, found.indices), found.gains, found.evaluations)
+
+
+def _half_up(x: float) -> int:
+    return math.floor(x + 0.5)
+
+
+ROUNDS: dict[str, Callable[[Problem, Tensor, float, int], Picks]] = {
+    "fill": _fill,
+    "fill_blind": _fill_blind,
+    "filter": _filter,
+}
+"""Readings of "attention in round one, MI-guided pruning in round two"."""
