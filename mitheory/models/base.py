@@ -105,6 +105,7 @@ class ModelAdapter(Protocol):
         samples: Sequence[Sample],
         keep: Sequence[Tensor] | None = None,
         *,
+        words: Sequence[Tensor] | None = None,
         positions: PositionIds = "kept",
         order: Order = "raster",
     ) -> list[Answer]:
@@ -112,7 +113,8 @@ class ModelAdapter(Protocol):
 
         Kept tokens are fed in raster order, or in the order given (``order="pick"``).
         ``positions="kept"`` leaves every token the position id it had in the full sequence;
-        ``"compacted"`` numbers them without gaps in the order in which they are fed.
+        ``"compacted"`` numbers them without gaps in the order in which they are fed. ``words``
+        are the places of the words of the prompt that are shown; all without.
         """
         ...
 

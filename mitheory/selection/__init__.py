@@ -7,6 +7,16 @@ from .merging import Merge
 from .record import Mode, Selection
 from .registry import SELECTORS, Method
 from .search import exhaustive, greedy, lazy_greedy, stochastic_greedy, top_k
+from .stopping import (
+    calibrated_level,
+    certified_curve,
+    certified_curve_of,
+    gain_curve,
+    prefix,
+    stop,
+    stopped,
+)
+from .words import select_words
 
 __all__ = [
     "SELECTORS",
@@ -15,11 +25,19 @@ __all__ = [
     "Mode",
     "Options",
     "Selection",
+    "calibrated_level",
+    "certified_curve",
+    "certified_curve_of",
     "exhaustive",
+    "gain_curve",
     "greedy",
     "lazy_greedy",
+    "prefix",
     "select",
     "select_batch",
+    "select_words",
     "stochastic_greedy",
+    "stop",
+    "stopped",
     "top_k",
 ]

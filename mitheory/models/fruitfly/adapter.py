@@ -138,6 +138,7 @@ class FruitFlyAdapter:
         samples: Sequence[Sample],
         keep: Sequence[Tensor] | None = None,
         *,
+        words: Sequence[Tensor] | None = None,
         positions: PositionIds = "kept",
         order: Order = "raster",
     ) -> list[Answer]:
@@ -146,13 +147,18 @@ class FruitFlyAdapter:
         Kept sets may differ in size, and may be empty (the question alone). Half-precision samples
         are answered in float32.
 
+        ``words`` are the places of the words that the decoder is shown, one tensor per sample; all
+        without. The last word must be among them: the answer is read behind it. Words stand in
+        their order, and have the position ids that ``positions`` says, as patches do.
+
         Raises
         ------
         ShapeError
-            If `keep` and `samples` differ in length, or an index is out of range or repeated.
+            If `keep` or `words` and `samples` differ in length, or an index is out of range or
+            repeated.
         ParameterError
-            If `positions` is neither "kept" nor "compacted", or `order` neither "raster" nor
-            "pick".
+            If a last word is dropped, `positions` is neither "kept" nor "compacted", or `order`
+            neither "raster" nor "pick".
         """
         for name, value, known in (("positions", positions, POSITIONS), ("order", order, ORDERS)):
             if value not in known:
@@ -160,10 +166,11 @@ class FruitFlyAdapter:
         kept = _check_keep(samples, keep)
         if order == "pick" and keep is not None:
             kept = [torch.as_tensor(index, dtype=torch.long) for index in keep]
+        shown = _check_words(samples, words)
         answers: list[Answer] = []
         for i in range(0, len(samples), self.batch_size):
             part = slice(i, i + self.batch_size)
-            answers += self._answer(samples[part], kept[part], positions)
+            answers += self._answer(samples[part], kept[part], shown[part], positions)
         return answers
 
     @torch.no_grad()
@@ -303,26 +310,32 @@ class FruitFlyAdapter:
         return answers
 
     def _answer(
-        self, samples: Sequence[Sample], kept: Sequence[Tensor], positions: PositionIds
+        self,
+        samples: Sequence[Sample],
+        kept: Sequence[Tensor],
+        shown: Sequence[Tensor],
+        positions: PositionIds,
     ) -> list[Answer]:
         batch, n = len(samples), max(len(k) for k in kept)
         visual = torch.zeros(batch, n, self.model.config.width)
         ids = torch.zeros(batch, n + MAX_WORDS, dtype=torch.long)
         mask = torch.zeros(batch, n, dtype=torch.bool)
         tokens = torch.zeros(batch, 1, MAX_WORDS, dtype=torch.long)
-        for i, (sample, index) in enumerate(zip(samples, kept, strict=True)):
-            k = len(index)
+        for i, (sample, index, words) in enumerate(zip(samples, kept, shown, strict=True)):
+            k, m = len(index), len(words)
             visual[i, :k] = sample.visual[index].float()
             mask[i, :k] = True
             ids[i, :k] = index if positions == "kept" else torch.arange(k)
             start = N_PATCHES if positions == "kept" else k
             ids[i, n:] = start + torch.arange(MAX_WORDS)
-            tokens[i, 0, : len(sample.tokens)] = torch.tensor(encode(sample.tokens))
+            if positions == "kept":  # padding behind them is seen by nobody
+                ids[i, n : n + m] = start + words
+            tokens[i, 0, :m] = torch.tensor(encode(sample.tokens[j] for j in words.tolist()))
         visual_mask = None if bool(mask.all()) else mask.to(self.device)
         logits = self.model.decoder(
             visual.to(self.device), ids.to(self.device), tokens.to(self.device), visual_mask
         )
-        last = torch.tensor([len(sample.tokens) - 1 for sample in samples])
+        last = torch.tensor([len(words) - 1 for words in shown])
         log_p = logits[:, 0].cpu()[torch.arange(batch), last].log_softmax(-1)
         return [_read(row, sample) for row, sample in zip(log_p, samples, strict=True)]
 
@@ -361,20 +374,38 @@ def _pixels(example: Example) -> Tensor:
 
 def _check_keep(samples: Sequence[Sample], keep: Sequence[Tensor] | None) -> list[Tensor]:
     """Kept indices of every sample in raster order, checked."""
-    if keep is None:
-        return [torch.arange(len(sample.visual)) for sample in samples]
-    if len(keep) != len(samples):
-        raise ShapeError(
-            f"keep: expected one index tensor per sample ({len(samples)}), got {len(keep)}"
-        )
-    ordered = [torch.as_tensor(index, dtype=torch.long).sort().values for index in keep]
+    return _ordered("keep", samples, keep, [len(sample.visual) for sample in samples])
+
+
+def _check_words(samples: Sequence[Sample], words: Sequence[Tensor] | None) -> list[Tensor]:
+    """Places of the words shown of every sample, ascending, checked."""
+    ordered = _ordered("words", samples, words, [len(sample.tokens) for sample in samples])
     for sample, index in zip(samples, ordered, strict=True):
-        n = len(sample.visual)
+        if not len(index) or int(index[-1]) != len(sample.tokens) - 1:
+            raise ParameterError(
+                f"words of {sample.sample_id!r}: expected the last one, "
+                f"{len(sample.tokens) - 1}, behind which the answer is read, got {index.tolist()}"
+            )
+    return ordered
+
+
+def _ordered(
+    name: str, samples: Sequence[Sample], given: Sequence[Tensor] | None, sizes: Sequence[int]
+) -> list[Tensor]:
+    """One ascending tensor of distinct indices per sample; all indices without."""
+    if given is None:
+        return [torch.arange(size) for size in sizes]
+    if len(given) != len(samples):
+        raise ShapeError(
+            f"{name}: expected one index tensor per sample ({len(samples)}), got {len(given)}"
+        )
+    ordered = [torch.as_tensor(index, dtype=torch.long).sort().values for index in given]
+    for sample, index, n in zip(samples, ordered, sizes, strict=True):
         if len(index) and (
             int(index[0]) < 0 or int(index[-1]) >= n or bool((index.diff() == 0).any())
         ):
             raise ShapeError(
-                f"keep of {sample.sample_id!r}: expected distinct indices in [0, {n}), "
+                f"{name} of {sample.sample_id!r}: expected distinct indices in [0, {n}), "
                 f"got {index.tolist()}"
             )
     return ordered
