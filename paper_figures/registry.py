@@ -7,14 +7,18 @@ from . import (
     accuracy_cost,
     aggregation,
     all_methods,
+    dynamic_budget,
     kept_patches,
+    mi_attention_split,
     normalization,
     pope,
     predictions,
     prior_comparison,
     relevance_weight,
+    renyi,
     table_main,
     temperature,
+    text_pruning,
 )
 from .spec import FigureSpec
 
@@ -33,5 +37,9 @@ OURS = (
     pope,
     predictions,
     prior_comparison,
+    dynamic_budget,
+    text_pruning,
+    renyi,
+    mi_attention_split,
 )
 FIGURES: dict[str, FigureSpec] = {module.FIGURE.name: module.FIGURE for module in PAPER + OURS}

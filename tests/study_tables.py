@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -11,6 +12,8 @@ import pandas as pd
 N_V = 144
 BUDGETS = (72, 36, 16, 8)
 MODELS = ("fruitfly", "fruitfly-contrastive")
+WEIGHT = "relevance_weight"
+FORMS = ("open", "closed")
 
 
 def crossed(axes: Mapping[str, tuple]) -> pd.DataFrame:
@@ -64,8 +67,83 @@ def predictions() -> pd.DataFrame:
     return judged(pd.DataFrame(rows))
 
 
+def measured(table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+    """The table with an estimate and an interval about it in each row."""
+    rng = np.random.default_rng(seed)
+    middle = rng.uniform(0.3, 0.9, len(table))
+    width = rng.uniform(0.01, 0.04, len(table))
+    return table.assign(
+        estimate=middle, low=middle - width, high=middle + 0.9 * width, questions=400, scenes=50
+    )
+
+
+def renyi() -> pd.DataFrame:
+    """`analysis.studies.renyi`."""
+    models = ("fruitfly", "fruitfly-contrastive")
+    orders = (1.0, 1.5, 2.0, 5.0, math.inf)
+    axes = {"model": models, "budget": BUDGETS, "form": FORMS}
+    table = pd.concat(
+        [
+            crossed({"alpha": orders, WEIGHT: (1.0, 0.5), **axes, "redundancy": ("max",)}),
+            crossed({"alpha": (1.0,), WEIGHT: (0.5,), **axes, "redundancy": ("global",)}),
+        ],
+        ignore_index=True,
+    )  # fmt: skip
+    return measured(table.assign(ratio=table["budget"] / N_V))
+
+
+def mi_attention_split() -> pd.DataFrame:
+    """`analysis.studies.mi_attention_split`."""
+    table = crossed(
+        {
+            "rounds": ("fill", "fill_blind", "filter"),
+            "attention_ratio": (0.0, 0.25, 0.5, 0.75, 1.0),
+            "budget": BUDGETS,
+            "form": FORMS,
+        }
+    )
+    return measured(table.assign(ratio=table["budget"] / N_V), seed=1)
+
+
+LINES = ("mi_pruner:gain", "attention:certified_modular", "facility_location:certified")
+
+
+def dynamic_budget() -> pd.DataFrame:
+    """`analysis.studies.dynamic_budget`."""
+    axes = {"line": LINES, "target": BUDGETS, "form": ("all", *FORMS)}
+    table = crossed({**axes, "how": ("dynamic", "fixed", "shuffled")})
+    return measured(table.assign(tokens=table["target"] * 1.03), seed=2)
+
+
+def dynamic_budget_differences() -> pd.DataFrame:
+    """Its paired differences."""
+    axes = {"line": LINES, "target": BUDGETS, "form": ("all", *FORMS)}
+    table = measured(crossed({**axes, "against": ("fixed", "shuffled")}), seed=3)
+    moved = {c: table[c] - 0.6 for c in ("estimate", "low", "high")}
+    return table.assign(**moved).rename(columns={"estimate": "difference"})
+
+
+def text_pruning() -> pd.DataFrame:
+    """`analysis.studies.text_pruning`."""
+    orders = ("mi", "mi:kl", "random", "fillers", "similarity")
+    axes = {"budget": (144, 36), "form": ("all", *FORMS), "positions": ("kept", "compacted")}
+    table = pd.concat(
+        [
+            crossed({"order": orders, "share": (0.75, 0.5, 0.25), **axes}),
+            crossed({"order": ("all",), "share": (1.0,), **axes, "positions": ("kept",)}),
+        ],
+        ignore_index=True,
+    )
+    return measured(table, seed=4)
+
+
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "learned_priors": learned_priors,
     "prior_maps": prior_maps,
     "predictions": predictions,
+    "dynamic_budget": dynamic_budget,
+    "dynamic_budget_differences": dynamic_budget_differences,
+    "text_pruning": text_pruning,
+    "renyi": renyi,
+    "mi_attention_split": mi_attention_split,
 }

@@ -173,6 +173,20 @@ def questions_of(cell: Configuration, job: Job) -> list[Question]:
     ]
 
 
+def answers_to(questions: Sequence[Question], job: Job, *, jobs: int = 1) -> pd.DataFrame:
+    """All answers of a job once these questions have theirs; none is asked twice.
+
+    Columns `SHOWN`, prediction, log_prob (of the truth), answer_error.
+    """
+    known = read_answers(job)
+    seen = set(known[SHOWN].itertuples(index=False, name=None)) if len(known) else set()
+    asked = list({q[:4]: q for q in questions if q[:4] not in seen}.values())
+    chunks = [asked[i : i + ANSWERS_PER_FILE] for i in range(0, len(asked), ANSWERS_PER_FILE)]
+    with steps(jobs, None) as spread:
+        _run(spread.each("answer", _answer, [(tuple(chunk), job) for chunk in chunks]))
+    return read_answers(job)
+
+
 def unanswered(cells: Sequence[Configuration], job: Job) -> list[Question]:
     """Distinct questions of the cells that no file answers yet."""
     known = read_answers(job)

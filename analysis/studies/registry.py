@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from . import learned_priors, predictions
+from . import dynamic_budget, learned_priors, mi_attention_split, predictions, renyi, text_pruning
 from .base import Study
 
-IN_ORDER: tuple[Study, ...] = (predictions.STUDY, learned_priors.STUDY)
+IN_ORDER: tuple[Study, ...] = (
+    predictions.STUDY,
+    learned_priors.STUDY,
+    dynamic_budget.STUDY,
+    text_pruning.STUDY,
+    renyi.STUDY,
+    mi_attention_split.STUDY,
+)
 
 STUDIES: dict[str, Study] = {study.name: study for study in IN_ORDER}
