@@ -107,7 +107,7 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     for column, sample in enumerate(samples):
         about = table[table["sample_id"] == sample].iloc[0]
         top = grid[0, column]
-        _image(top, images[sample].image)
+        show(top, images[sample].image)
         top.set_title(_question(about), fontsize=6.6, fontweight="normal", loc="left")
         _answer(top, str(about["all_tokens"]), about["all_tokens"] == about["answer"])
         for row, key in enumerate(keys, start=1):
@@ -116,7 +116,7 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
                 ax.set_visible(False)
                 continue
             cell = cells.loc[(key, sample)]
-            _image(ax, faded(images[sample], [int(i) for i in cell["kept"].split()]))
+            show(ax, faded(images[sample], [int(i) for i in cell["kept"].split()]))
             _answer(ax, str(cell["prediction"]), bool(cell["correct"]))
     for ax, key in zip(grid[:, 0], ["full", *keys], strict=True):
         ax.set_ylabel(
@@ -131,7 +131,8 @@ def _question(about: pd.Series) -> str:
     return "\n".join([*lines, f"(true: {about['answer']})"])
 
 
-def _image(ax: Axes, image: NDArray[np.uint8]) -> None:
+def show(ax: Axes, image: NDArray[np.uint8]) -> None:
+    """An image without ticks, in a thin frame."""
     ax.imshow(image, interpolation="nearest")
     ax.set_xticks([])
     ax.set_yticks([])

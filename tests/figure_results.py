@@ -184,14 +184,16 @@ def with_costs(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def make_kept(table: pd.DataFrame, *, budget: int = 16, seed: int = 0) -> pd.DataFrame:
-    """Random kept sets of the first scene's questions, one per method."""
+def make_kept(
+    table: pd.DataFrame, *, budgets: Iterable[int] = (16,), seed: int = 0
+) -> pd.DataFrame:
+    """Random kept sets of the first scene's questions, one per method and budget."""
     rng = np.random.default_rng(seed)
-    rows = table[(table["family"] == "method") & (table["budget"] == budget) & (table["draw"] == 0)]
+    rows = table[(table["family"] == "method") & (table["method"] != "full")]
+    rows = rows[rows["budget"].isin(list(budgets)) & (rows["draw"] == 0)]
     rows = rows[rows["image_id"] == "s0"][["setting", "sample_id", "budget"]]
-    return rows.assign(
-        kept=[rng.choice(N_V, size=budget, replace=False).tolist() for _ in range(len(rows))]
-    ).reset_index(drop=True)
+    kept = [rng.choice(N_V, size=int(n), replace=False).tolist() for n in rows["budget"]]
+    return rows.assign(kept=kept).reset_index(drop=True)
 
 
 def make_scenes(kept: pd.DataFrame, *, seed: int = 0) -> dict[str, Scene]:
@@ -204,17 +206,67 @@ def make_scenes(kept: pd.DataFrame, *, seed: int = 0) -> dict[str, Scene]:
     return {name: Scene(question, image, GRID) for name in kept["sample_id"]}
 
 
+def cost_table() -> pd.DataFrame:
+    """What the study of cost writes, with times that grow from method to method."""
+    keys = ("mi_pruner:1", "mi_pruner:0.5", "mi_attention", "cdpruner", "vispruner", "dart@2",
+            "sparsevlm@1,2,3")  # fmt: skip
+    rows = []
+    for i, key in enumerate(keys):
+        for budget in (36, 16, 8):
+            alone = float("nan") if "@" in key else 1.0 + i
+            row = {"key": key, "budget": budget, "ratio": budget / N_V, "repetitions": 9}
+            for part, middle in (("selection", alone), ("total", 20.0 + i)):
+                row |= {f"{part}_ms": middle, f"{part}_low": middle - 0.5}
+                row |= {f"{part}_high": middle + 0.5, f"{part}_bytes": middle * 1e6}
+            rows.append(row | {"machine": "an abacus", "threads": 1})
+    return pd.DataFrame(rows)
+
+
+def scene_tables(sample: str) -> dict[str, pd.DataFrame]:
+    """What the study of one scene writes, of random numbers."""
+    rng = np.random.default_rng(0)
+    shapes = {
+        "V": (N_V, 6), "T": (3, 6), "cross_similarity": (N_V, 3), "cross_conditional": (N_V, 3),
+        "text_marginal": (1, 3), "cross_pmi": (N_V, 3), "self_similarity": (N_V, N_V),
+        "self_conditional": (N_V, N_V), "self_pmi": (N_V, N_V),
+    }  # fmt: skip
+    parts = []
+    for name, shape in shapes.items():
+        rows, columns = np.indices(shape)
+        parts.append(
+            pd.DataFrame(
+                {"matrix": name, "row": rows.ravel(), "column": columns.ravel(),
+                 "value": rng.standard_normal(shape).ravel()}
+            )
+        )  # fmt: skip
+    picks = pd.DataFrame({"step": range(4), "index": [7, 3, 100, 9]})
+    return {
+        "scene_matrices": pd.concat(parts, ignore_index=True),
+        "scene_words": pd.DataFrame(
+            {"column": range(3), "word": ["which", "color", "?"], "sample_id": sample}
+        ),
+        "scene_picks": picks.assign(
+            relevance=[3.0, 2.0, 1.5, 1.0],
+            redundancy=[0.0, 0.5, 0.6, 0.75],
+            score=[1.5, 0.75, 0.45, 0.125],
+        ),
+    }
+
+
 def make_results(n_scenes: int = 60, **options: object) -> Results:
     """The tables of such a run, in memory."""
     table = make_table(n_scenes, **options)  # type: ignore[arg-type]
     budgets = [b for b in sorted(set(table["budget"])) if b != N_V]
-    kept = make_kept(table, budget=16 if 16 in budgets else budgets[0])
+    kept = make_kept(table, budgets=budgets)
     run = {
         "run": {"model": "synthetic", "split": "test", "quick": False, "seed": 0},
         "provenance": {"created": "2026-01-01T00:00:00+00:00", "command": "none", "seed": 0},
     }
-    studies = {name: make() for name, make in TABLES.items()}
-    return Results(table=table, kept=kept, scenes=make_scenes(kept), run=run, studies=studies)
+    studies = {name: make() for name, make in TABLES.items()} | {"cost": cost_table()}
+    scenes = make_scenes(kept)
+    if scenes:
+        studies |= scene_tables(next(iter(scenes)))
+    return Results(table=table, kept=kept, scenes=scenes, run=run, studies=studies)
 
 
 def write_run(folder: Path, results: Results) -> Path:

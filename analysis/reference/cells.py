@@ -120,6 +120,22 @@ def printed_cells() -> Cells:
     }
 
 
+@cache
+def printed_errors() -> Mapping[Key, str]:
+    """What is printed behind a ± of the numbers that have one.
+
+    Examples
+    --------
+    >>> printed_errors()[Key(1, "LLaVA1.5-7B", "full", "Full", "MMVet")]
+    '7.58'
+    """
+    rows = pd.read_csv(Path(__file__).with_name("tables.csv"), dtype=str).dropna(subset="err")
+    return {
+        Key(int(r["table"]), r["model"], r["keep"], r["method"], r["metric"]): r["err"]
+        for r in rows.to_dict("records")
+    }
+
+
 def groups(cells: Cells, tables: tuple[int, ...]) -> list[Key]:
     """One key, with an empty metric, per row of these tables."""
     return list(dict.fromkeys(k._replace(metric="") for k in cells if k.table in tables))

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from . import dynamic_budget, learned_priors, mi_attention_split, predictions, renyi, text_pruning
+from . import (
+    cost,
+    dynamic_budget,
+    learned_priors,
+    mi_attention_split,
+    predictions,
+    renyi,
+    scene_matrices,
+    text_pruning,
+)
 from .base import Study
 
 IN_ORDER: tuple[Study, ...] = (
@@ -12,6 +21,8 @@ IN_ORDER: tuple[Study, ...] = (
     text_pruning.STUDY,
     renyi.STUDY,
     mi_attention_split.STUDY,
+    scene_matrices.STUDY,
+    cost.STUDY,
 )
 
 STUDIES: dict[str, Study] = {study.name: study for study in IN_ORDER}
