@@ -184,7 +184,7 @@ def drawn(
     Nothing is picked by hand: the first question of each kind, each about another scene.
     """
     full = pd.read_parquet(next(p for (k, _), p in cells.items() if k == FULL.selection_id))
-    chosen = _first_of_each_kind(full)
+    chosen = first_of_each_kind(full)
     answers = full.set_index("sample_id").prediction.rename("full_prediction")
     tables = []
     for setting in settings:
@@ -225,7 +225,7 @@ def pictures(bundle: Path, sample_ids: Sequence[str]) -> pd.DataFrame:
         )
 
 
-def _first_of_each_kind(table: pd.DataFrame) -> list[str]:
+def first_of_each_kind(table: pd.DataFrame) -> list[str]:
     """Ids of the first question of each drawn type about a scene that no earlier one is about."""
     chosen: dict[str, str] = {}  # image -> sample
     for kind in DRAWN_TYPES:

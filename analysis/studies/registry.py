@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    agreement,
     cost,
     dynamic_budget,
     learned_priors,
@@ -10,6 +11,8 @@ from . import (
     predictions,
     renyi,
     scene_matrices,
+    search_cost,
+    sinks,
     text_pruning,
 )
 from .base import Study
@@ -23,6 +26,9 @@ IN_ORDER: tuple[Study, ...] = (
     mi_attention_split.STUDY,
     scene_matrices.STUDY,
     cost.STUDY,
+    search_cost.STUDY,
+    agreement.STUDY,
+    sinks.STUDY,
 )
 
 STUDIES: dict[str, Study] = {study.name: study for study in IN_ORDER}
