@@ -153,11 +153,21 @@ def density(share: Tensor, one: Sample, other: Sample) -> tuple[float, float]:
     return float(share[own].mean()) * len(share), float(share[foreign].mean()) * len(share)
 
 
+def common(one: Sample, other: Sample) -> float:
+    """Jaccard overlap of what two questions are about; 1 if one of them is about no patch."""
+    if one.relevant is None or other.relevant is None:
+        return 1.0
+    if not one.relevant.any() or not other.relevant.any():
+        return 1.0
+    return float((one.relevant & other.relevant).sum() / (one.relevant | other.relevant).sum())
+
+
 def drawn(samples: Sequence[Sample]) -> pd.DataFrame:
     """Shares of every patch for the questions that are drawn: nothing is picked by hand.
 
-    The first question of each type, each about another scene, and the first about other things in
-    it; a scene without such a question is left out. Columns: sample_id (of the first), image_id,
+    The first question of each type, each about another scene, and of the others about that scene
+    the one that is about the fewest of the same patches; a scene where all are about the same is
+    left out. Columns: sample_id (of the first), image_id,
     question_type, turn (0 or 1: which of the two), question, answer, score, shares (n_v,),
     relevant (n_v,).
     """
@@ -170,8 +180,8 @@ def drawn(samples: Sequence[Sample]) -> pd.DataFrame:
     for name in first_of_each_kind(table):
         one = by_id[name]
         about = [s for s in samples if s.image_id == one.image_id]
-        other = next((s for s in about if differ(one, s)), None)
-        for turn, sample in enumerate((one, other) if other else ()):
+        other = min(about, key=lambda s: common(one, s))
+        for turn, sample in enumerate((one, other) if common(one, other) < 1 else ()):
             for score, share_of in SHARES.items():
                 rows.append(
                     {
