@@ -1,8 +1,10 @@
-"""Notebooks: stored without output, and they run from the first cell to the last."""
+"""Notebooks: a story with pictures, stored without output, that runs from the first cell on."""
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 
 import nbformat
 import pytest
@@ -10,31 +12,97 @@ from nbclient import NotebookClient
 from structure import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NAMES = [
+    "1_one_image", "2_which_function", "3_reading_a_verdict", "4_your_own", "5_your_embeddings",
+]  # fmt: skip
+FEWEST_PICTURES = 2
+CPU_SECONDS = 300  # of one cell: stops a notebook that hangs
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def test_there_is_a_quickstart():
-    assert "quickstart.ipynb" in {path.name for path in NOTEBOOKS}
+def read(path):
+    return nbformat.read(path, as_version=4)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def code(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def prose(path):
+    return [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+
+
+def test_there_are_five():
+    assert [path.stem for path in NOTEBOOKS] == NAMES
+
+
+@each
 def test_notebook_is_stored_without_output(path):
     """Outputs would age silently; the figures that are meant to last are made by `reproduce`."""
-    code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    assert code
-    assert [cell.outputs for cell in code] == [[]] * len(code)
-    assert {cell.execution_count for cell in code} == {None}
+    assert code(path)
+    assert [cell.outputs for cell in code(path)] == [[]] * len(code(path))
+    assert {cell.execution_count for cell in code(path)} == {None}
+    assert not any(cell.get("metadata") for cell in code(path))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path):
-    notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT)}})
+@each
+def test_notebook_asks_a_question_first_and_answers_it_last(path):
+    cells = read(path).cells
+    assert cells[0].cell_type == "markdown"
+    assert re.match(r"# \d · ", cells[0].source)
+    assert "**Question:" in cells[0].source
+    assert cells[-1].cell_type == "markdown"
+    assert cells[-1].source.startswith("**Answer.**")
+
+
+@each
+def test_links_lead_to_notebooks(path):
+    links = re.findall(r"\]\(([^)]+)\)", "\n".join(prose(path)))
+    assert [link for link in links if not (path.parent / link).is_file()] == []
+    assert links or path.stem == NAMES[-1]
+
+
+def prints_only(source: str) -> bool:
+    """Whether a cell does nothing but print.
+
+    >>> prints_only("print(V)"), prints_only("x = 1" + chr(10) + "print(x)")
+    (True, False)
+    """
+    body = ast.parse(re.sub(r"^%.*$", "", source, flags=re.M)).body
+    return bool(body) and all(
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and getattr(node.value.func, "id", "") == "print"
+        for node in body
+    )
+
+
+@each
+def test_no_cell_only_prints(path):
+    assert [cell.source for cell in code(path) if prints_only(cell.source)] == []
+
+
+@each
+def test_code_uses_public_names_only(path):
+    """What a reader copies must not break with the next version."""
+    private = re.compile(r"(?:\bimport\s+_\w|\bfrom\s+[\w.]*\._\w|(?<!self)\.\b_[a-z]\w*)")
+    assert [cell.source for cell in code(path) if private.search(cell.source)] == []
+
+
+@each
+def test_notebook_runs(path, tmp_path):
+    """Whole, in order, with no cell that shows a tensor; as a reader without widgets has it."""
+    notebook = read(path)
+    (tmp_path / "ipywidgets.py").write_text("raise ImportError", encoding="utf-8")
     inline = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    inline["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(ROOT)])
+    client = NotebookClient(
+        notebook, timeout=CPU_SECONDS, resources={"metadata": {"path": str(ROOT)}}
+    )
     client.execute(env=inline)  # raises CellExecutionError with the cell's traceback
-    pictures = [
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    ]
-    assert len(pictures) == 2
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = [output.data for output in outputs if "data" in output]
+    assert sum("image/png" in data for data in shown) >= FEWEST_PICTURES
+    assert [d["text/plain"] for d in shown if d.get("text/plain", "").startswith("tensor(")] == []
+    warned = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+    assert warned == []
