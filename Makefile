@@ -13,11 +13,12 @@ STAMP := $(VENV)/.installed-test
 DEV_STAMP := $(VENV)/.installed-dev
 DOCS_STAMP := $(VENV)/.installed-docs
 BENCH_STAMP := $(VENV)/.installed-bench
+LAB_STAMP := $(VENV)/.installed-notebooks
 # Small tensors: a second thread costs more than it brings, and results stay comparable.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint docs index mutants bench clean distclean
+.PHONY: help install reproduce test lint docs index mutants bench lab clean distclean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,6 +45,9 @@ index: $(STAMP)  ## Rewrite docs/equations.md and docs/claims.md from the code
 
 bench: $(BENCH_STAMP)  ## Time every selector against what one would use instead
 	$(BIN)/python -m benchmarks --out $(OUT)/benchmarks $(ARGS)
+
+lab: $(LAB_STAMP)  ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks $(ARGS)
 
 mutants: $(DEV_STAMP)  ## Change the theory one thing at a time: which changes do the tests notice?
 	$(BIN)/mutmut run --max-children 2
@@ -76,4 +80,8 @@ $(DOCS_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 $(BENCH_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test,bench]'
+	@touch $@
+
+$(LAB_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[notebooks]'
 	@touch $@

@@ -42,6 +42,7 @@ def position(text: str, *parts: str) -> list[int]:
         (("test", "ARGS=-m slow"), ".venv/bin/python -m pytest -n auto -m slow"),
         (("reproduce", "ARGS=--quick"), ".venv/bin/mitheory reproduce --out out --quick"),
         (("reproduce", "OUT=figures"), ".venv/bin/mitheory reproduce --out figures"),
+        (("lab", "ARGS=--no-browser"), ".venv/bin/jupyter lab notebooks --no-browser"),
     ],
 )
 def test_environment_then_packages_then_command(checkout, arguments, command):
