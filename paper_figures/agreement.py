@@ -119,7 +119,7 @@ def caption(table: pd.DataFrame) -> str:
     return (
         f"Agreement of {n_methods} methods at {int(first['budget'])} of {int(first['n'])} tokens: "
         "mean Jaccard overlap of the kept sets in per cent, 0 what two random sets share on "
-        f"average ({100 * first['chance']:.1f}%), 100 the same set; the tree: average linkage. "
+        f"average ({100 * first['chance']:.0f}%), 100 the same set; the tree: average linkage. "
         f"{int(first['questions']):,} questions about {int(first['scenes'])} held-out scenes; "
         f"{STATED} are in the table beside it. The median pair agrees at {labels.points(middle)}. "
         f"Closest: {best['label']} and {best['other']}, {_estimate(best)}. Closest to MI-Pruner: "

@@ -9,10 +9,12 @@ from typing import Any
 
 from mitheory.errors import MissingInputError
 
+from .results import Results
+
 FOLDER = "audit"
 
 
-def verdicts(folder: Path | None) -> dict[str, Any]:
+def verdicts(results: Results) -> dict[str, Any]:
     """The audit of a run: ``audit`` says of what, ``verdicts`` holds a record per claim.
 
     Raises
@@ -20,18 +22,19 @@ def verdicts(folder: Path | None) -> dict[str, Any]:
     MissingInputError
         If the run holds none.
     """
-    file = folder and folder / FOLDER / "verdicts.json"
-    if not file or not file.is_file():
-        raise MissingInputError(f"no {FOLDER}/verdicts.json in this run; run `mitheory audit`")
+    name = f"{FOLDER}/verdicts.json"
+    file = results.file(name)
+    if file is None:
+        raise MissingInputError(f"no {name} in this run; run `mitheory audit`")
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
 def summary(results_dir: Path) -> str:
     """HTML of the verdicts of the audit beside the results; empty if there is none."""
-    try:
-        document = verdicts(results_dir)
-    except MissingInputError:
+    file = results_dir / FOLDER / "verdicts.json"
+    if not file.exists():
         return ""
+    document = json.loads(file.read_text(encoding="utf-8"))
     rows = "".join(_row(verdict) for verdict in document["verdicts"])
     about = document["audit"]
     return (

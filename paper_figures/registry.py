@@ -6,6 +6,7 @@ from . import (
     accuracy_budget,
     accuracy_cost,
     aggregation,
+    agreement,
     all_methods,
     dialogues,
     dynamic_budget,
@@ -18,6 +19,8 @@ from . import (
     prior_comparison,
     relevance_weight,
     renyi,
+    search_cost,
+    sinks,
     tab1,
     tab2,
     tab3,
@@ -32,6 +35,7 @@ from . import (
     table_main,
     temperature,
     text_pruning,
+    verdict_overview,
 )
 from .spec import FigureSpec
 
@@ -67,5 +71,9 @@ OURS = (
     text_pruning,
     renyi,
     mi_attention_split,
+    agreement,
+    sinks,
+    search_cost,
+    verdict_overview,
 )
 FIGURES: dict[str, FigureSpec] = {module.FIGURE.name: module.FIGURE for module in PAPER + OURS}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from . import panels, style
+from . import labels, panels, style
 from .intervals import STATED, accuracy
 from .results import Results, Scene
 from .spec import FigureSpec
@@ -115,26 +116,30 @@ def _panel(ax: Axes, rows: pd.DataFrame, x: str) -> None:
 
 def caption(table: pd.DataFrame) -> str:
     """Counts at the largest N, and which searches are greedy search."""
-    large = table[table["n"] == table["n"].max()]
-    k = int(large["budget"].iloc[0])
-    cell = large.set_index(["quantity", "search"])["estimate"]
-    share = {q: 100 * cell[q, "lazy"] / cell[q, "eager"] for q in ("scores", "entries")}
+    large = over_n(table)
+    large = large[large["n"] == large["n"].max()]
+    cell = large.set_index(["quantity", "search"])
     always = table.groupby("search")["is_greedy"].min()
     exact = [LABELS[key].split(":")[0].split(",")[0] for key in LABELS if always[key] == 1]
-    slower = cell["seconds", "lazy"] / cell["seconds", "eager"]
-    heap = large[(large["quantity"] == "overlap") & (large["search"] == "static_heap")].iloc[0]
+
+    def said(quantity: str, search: str, form: str = ",.0f") -> str:
+        return f"{float(cast(Any, cell.loc[(quantity, search), 'estimate'])):{form}}"
+
+    shared = cast(Any, cell.loc[("overlap", "static_heap")])
     return (
         "Four searches for what the score of MI-Pruner (λ = 0.5) selects, on "
         f"{int(table['clips'].iloc[0])} clips whose N tokens are those of 1 to 8 held-out scenes; "
         f"means with {STATED.replace('scenes', 'clips')}. Entries: of the self-PMI, if a token's "
         "redundancy is brought up to date only when its score is asked for (a heap built once "
         "needs none). Searches that made the choices of eager search in the same order every "
-        f"time: {', '.join(exact)}. At N = {int(large['n'].iloc[0]):,}, k = {k} the lazy heap "
-        f"computes {share['scores']:.1f}% of the scores and needs {share['entries']:.1f}% of the "
-        f"entries, in {slower:.1f} × the time: in Python a heap pays for each look-up, eager "
-        f"search for one vector. The heap built once shares {100 * heap['estimate']:.1f}% "
-        f"[{100 * heap['low']:.1f}, {100 * heap['high']:.1f}] of its tokens with greedy search "
-        f"there. Machine: {table['machine'].iloc[0]}, one core."
+        f"time: {', '.join(exact)}. At N = {int(large['n'].iloc[0]):,}, "
+        f"k = {int(large['budget'].iloc[0])} the lazy heap computes {said('scores', 'lazy')} of "
+        f"{said('scores', 'eager')} scores and needs {said('entries', 'lazy')} of "
+        f"{said('entries', 'eager')} entries, in {said('seconds', 'lazy', '.3f')} s against "
+        f"{said('seconds', 'eager', '.3f')} s: in Python a heap pays for each look-up, where eager "
+        "search computes one vector. The heap built once shares "
+        f"{labels.points(shared['estimate'])}% {labels.interval(shared['low'], shared['high'])} of "
+        f"its tokens with greedy search there. Machine: {table['machine'].iloc[0]}, one core."
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mitheory.errors import MissingInputError
 
-from . import style
+from . import labels, style
 from .intervals import STATED, accuracy
 from .results import Results, Scene
 from .spec import FigureSpec
@@ -164,11 +164,14 @@ def caption(table: pd.DataFrame) -> str:
     first = means.iloc[0]
     drawn = table.loc[table["kind"] == DRAWN, "sample_id"].nunique()
 
-    def said(quantity: str, score: str, scale: float = 100) -> str:
+    def share(quantity: str, score: str) -> str:
         row = cast(Any, means.loc[(quantity, score)])
-        return (
-            f"{scale * row['estimate']:.1f} [{scale * row['low']:.1f}, {scale * row['high']:.1f}]"
-        ).replace("-", "−")
+        ends = labels.interval(row["low"], row["high"])
+        return f"{labels.points(row['estimate'])}% {ends}"
+
+    def times(quantity: str, score: str) -> str:
+        row = cast(Any, means.loc[(quantity, score)])
+        return f"{row['estimate']:.1f} ({row['low']:.1f} to {row['high']:.1f})"
 
     return (
         f"Above: the first question of each type, each about another scene ({drawn} scenes, none "
@@ -177,13 +180,13 @@ def caption(table: pd.DataFrame) -> str:
         "of the encoder's attention, or of the mutual information with the words (Eq. 21), of the "
         "brightest; orange: what the question asks about; dots: the top "
         f"{int(first['top'])} patches. Below: {int(first['scenes'])} held-out scenes, means with "
-        f"{STATED}. On these 5% lie {said('top_share', 'cls_attention')}% of the [CLS] attention "
-        f"and {said('top_share', 'information')}% of the information: both pile up. The attention "
+        f"{STATED}. On these 5% lie {share('top_share', 'cls_attention')} of the [CLS] attention "
+        f"and {share('top_share', 'information')} of the information: both pile up. The attention "
         "is the same for every question; of the information's top patches the two questions "
-        f"share {said('overlap', 'information')}% beyond chance. What is asked about has "
-        f"{said('own', 'information', 1)} times the mean density of information, what the other "
-        f"question asks about {said('foreign', 'information', 1)}; of [CLS] attention "
-        f"{said('own', 'cls_attention', 1)}, whichever question. Of max PMI, which MI-Pruner ranks "
+        f"share {share('overlap', 'information')} beyond chance. What is asked about has "
+        f"{times('own', 'information')} times the mean density of information, what the other "
+        f"question asks about {times('foreign', 'information')}; of [CLS] attention "
+        f"{times('own', 'cls_attention')}, whichever question. Of max PMI, which MI-Pruner ranks "
         "by, negative values count as none."
     )
 

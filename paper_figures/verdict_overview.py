@@ -32,7 +32,7 @@ DECISIONS: Mapping[str, tuple[str, str]] = {
     "refuted": ("#D55E00", "✗"),
     "unassessed": ("#777777", "–"),
 }
-GOOD, BAD = ("verified", "holds"), ("refuted", "violated")
+TALLEST = 9.2  # inches: a page of a paper, less its caption
 LINES = 66  # characters of a statement to a line
 
 
@@ -47,7 +47,7 @@ def data(results: Results) -> pd.DataFrame:
     MissingInputError
         If the run holds no audit, or none of its claims came to a verdict.
     """
-    document = audit.verdicts(results.folder)
+    document = audit.verdicts(results)
     if not document["verdicts"]:
         raise MissingInputError("the audit of this run tested no claim")
     about = document["audit"]
@@ -95,7 +95,7 @@ def place(multiple: float) -> float:
 
 def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figure:
     """A line per claim: what it says, its effect against the smallest of interest, the verdict."""
-    figure = style.new_figure(style.PAGE, 0.3 * len(table) + 0.9)
+    figure = style.new_figure(style.PAGE, min(0.3 * len(table) + 0.9, TALLEST))
     words, ax, verdict = figure.subplots(1, 3, width_ratios=(3.5, 2.0, 2.6), sharey=True)
     for y, row in enumerate(table.to_dict("records")):
         color, mark = DECISIONS[str(row["decision"])]
@@ -161,7 +161,7 @@ def _axis(ax: Axes, n: int) -> None:
 def caption(table: pd.DataFrame) -> str:
     """How many claims came to what, and how to read a line."""
     counts = table["decision"].value_counts()
-    said = ", ".join(f"{counts[d]} {d}" for d in DECISIONS if d in counts)
+    said = ", ".join(f"{d} {counts[d]}" for d in DECISIONS if d in counts)
     far = int((table["estimate"].abs() > LIMIT).sum())
     arrows = f" {far} beyond the axis end in an arrow." if far else ""
     return (

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import figure_studies
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -266,7 +267,8 @@ def make_results(n_scenes: int = 60, **options: object) -> Results:
     scenes = make_scenes(kept)
     if scenes:
         studies |= scene_tables(next(iter(scenes)))
-    return Results(table=table, kept=kept, scenes=scenes, run=run, studies=studies)
+    folder = figure_studies.shared_folder()
+    return Results(table=table, kept=kept, scenes=scenes, run=run, folder=folder, studies=studies)
 
 
 def write_run(folder: Path, results: Results) -> Path:
@@ -276,7 +278,7 @@ def write_run(folder: Path, results: Results) -> Path:
     (folder / "run.json").write_text(json.dumps(results.run), encoding="utf-8")
     if results.kept is None:
         return folder
-    (folder / "studies").mkdir(exist_ok=True)
+    figure_studies.write(folder)
     for name, study in results.studies.items():
         study.to_parquet(folder / "studies" / f"{name}.parquet")
     results.kept.to_parquet(folder / "kept.parquet")
