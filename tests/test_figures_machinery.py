@@ -134,7 +134,7 @@ def test_a_file_that_appears_makes_stale_what_looked_for_it(run):
 
     figures = {"temperature": replace(ONE["temperature"], data=looks)}
     states(run, figures=figures)
-    (run / "audit").mkdir()
+    (run / "audit").mkdir(exist_ok=True)
     (run / "audit" / "more.json").write_text("{}")
     stale = states(run, figures=figures, only=[])
     assert stale == {"temperature": "stale, not asked for: audit/more.json changed"}
