@@ -35,6 +35,8 @@ METHODS = {
     "sparsevlm": "SparseVLM",
     "dart": "DART",
     "autoprune": "AutoPrune",
+    "log_mass": "Log mass",
+    "log_mass_attention": "Log mass, attention",
     "random": "Random",
 }
 AGGREGATIONS = {

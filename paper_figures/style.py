@@ -62,6 +62,8 @@ PEERS: Mapping[str, Look] = {
     "facility_location": Look("#44AA99", "X", "-."),
     "max_coverage": Look("#999933", ">", ":", 1.4),
     "flmi": Look("#D55E00", "^", "--"),
+    "log_mass": Look("#000000", "D", "-", 1.6),
+    "log_mass_attention": Look("#CC6677", "s", "-", 1.2),
     "flqmi": Look("#117733", "P", "-."),
     "gcmi": Look("#332288", "X", "-."),
     "com": Look("#882255", "<", ":", 1.4),

@@ -55,6 +55,9 @@ class Options(TypedDict, total=False):
     text_temperature: float
     visual_temperature: float
     visual_weight: float
+    rarity: float
+    attention_power: float
+    floor: float
     first_ratio: float
     heads: int | None
     layer: int | None

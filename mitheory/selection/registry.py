@@ -29,6 +29,7 @@ from .gcmi import gcmi
 from .inputs import DIRECTIONS, NORMALIZED, SHAPES, Shapes
 from .log_det import log_det
 from .log_det_mi import log_det_mi
+from .log_mass import log_mass, log_mass_attention
 from .max_coverage import max_coverage
 from .max_min import max_min
 from .mi_attention import mi_attention
@@ -157,6 +158,8 @@ SELECTORS: dict[str, Method] = {
         Method("cdpruner", cdpruner, "zhang2025cdpruner", also=cdpruner_inputs),
         Method("mmtok", mmtok, "dong2026mmtok", also=mmtok_inputs),
         Method("trimtokenator", trimtokenator, "zhang2025trimtokenator", lengths_count=True),
+        Method("log_mass", log_mass, "nemhauser1978"),
+        Method("log_mass_attention", log_mass_attention, "nemhauser1978"),
         Method("oracle", oracle, "ground truth"),
     )
 }
