@@ -28,7 +28,9 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "Diversity": (
         "divprune", "max_min", "cdpruner", "trimtokenator", "log_det", "log_det_mi", "chow_liu",
     ),
-    "Coverage": ("mmtok", "facility_location", "max_coverage", "flmi", "log_mass", "log_mass_attention"),
+    "Coverage": (
+        "mmtok", "facility_location", "max_coverage", "flmi", "log_mass", "log_mass_attention",
+    ),
     "Controls": ("random", "oracle"),
 }  # fmt: skip
 INSIDE = "Inside the decoder"
