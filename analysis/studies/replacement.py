@@ -15,7 +15,7 @@ from mitheory.statistics import cluster_bootstrap_table, holm, paired_permutatio
 from .base import Context, Study
 from .tuning import alignments, budgets, chosen, tuned
 
-QUESTIONS, QUICK_QUESTIONS = 1000, 64
+QUESTIONS, QUICK_QUESTIONS = 400, 64
 DRAWS = 3  # of random selection, averaged question by question
 NEW = "log_mass"
 OLD = "mi_pruner"
