@@ -13,6 +13,7 @@ from .results import Results, Scene
 from .spec import FigureSpec
 
 SEARCH = "search"
+QUANTITIES = ("log_prob_gap", "accuracy_gap", "accuracy", "overlap")
 PANELS = (
     ("log_prob_gap", "behind the search (nats)", 1.0, "a  Log-probability of the truth"),
     ("accuracy", "accuracy (%)", 100.0, "b  Accuracy"),
@@ -21,35 +22,51 @@ PANELS = (
 
 
 def data(results: Results) -> pd.DataFrame:
-    """Every method against the search, the nearest first.
+    """Every method against the search, the nearest first: a row for each quantity.
 
     Raises
     ------
     MissingInputError
         If the run holds no ``oracle_gap`` study.
     """
-    return results.study("oracle_gap").sort_values("log_prob_gap", ignore_index=True)
+    table = results.study("oracle_gap").sort_values("log_prob_gap", ignore_index=True)
+    parts = [
+        pd.DataFrame(
+            {
+                "method": table["method"],
+                "quantity": name,
+                "estimate": table[name],
+                "low": table[f"{name}_low"],
+                "high": table[f"{name}_high"],
+                "n": table["n"],
+                "p_holm": table["p_holm"],
+            }
+        )
+        for name in QUANTITIES
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figure:
     """Three panels, a line for each method."""
-    figure = style.new_figure(style.PAGE, 0.135 * len(table) + 0.75)
+    methods = list(dict.fromkeys(table["method"]))
+    figure = style.new_figure(style.PAGE, 0.135 * len(methods) + 0.75)
     axes = figure.subplots(1, len(PANELS), sharey=True)
-    names = [_label(m) for m in table["method"]]
-    for ax, (column, title, unit, heading) in zip(axes, PANELS, strict=True):
-        for y, (_, row) in enumerate(table.iterrows()):
-            if row["method"] == SEARCH and column != "accuracy":
+    for ax, (quantity, title, unit, heading) in zip(axes, PANELS, strict=True):
+        rows = table[table["quantity"] == quantity].set_index("method").loc[methods]
+        for y, (method, row) in enumerate(rows.iterrows()):
+            if method == SEARCH and quantity != "accuracy":
                 continue
-            color = style.look(str(row["method"])).color if row["method"] in KNOWN else "#333333"
-            low, high = unit * row[f"{column}_low"], unit * row[f"{column}_high"]
-            ax.plot([low, high], [y, y], color=color, linewidth=1.0, solid_capstyle="butt")
-            ax.plot([unit * row[column]], [y], marker="o", markersize=3.2, color=color)
+            color = style.look(str(method)).color if method in KNOWN else "#333333"
+            ends = [unit * row["low"], unit * row["high"]]
+            ax.plot(ends, [y, y], color=color, linewidth=1.0, solid_capstyle="butt")
+            ax.plot([unit * row["estimate"]], [y], marker="o", markersize=3.2, color=color)
         ax.set_title(heading)
         ax.set_xlabel(title)
         ax.grid(axis="y", visible=False)
-    axes[0].set_yticks(range(len(table)), names)
+    axes[0].set_yticks(range(len(methods)), [_label(m) for m in methods])
     axes[0].tick_params(axis="y", labelsize=6.4)
-    axes[0].set_ylim(len(table) - 0.4, -0.6)
+    axes[0].set_ylim(len(methods) - 0.4, -0.6)
     return figure
 
 
@@ -62,21 +79,20 @@ def _label(method: str) -> str:
 
 def caption(table: pd.DataFrame) -> str:
     """The nearest method, and MI-Pruner."""
-    search = table[table["method"] == SEARCH].iloc[0]
-    others = table[table["method"] != SEARCH]
-    picked = [others.iloc[0], *(r for _, r in others.iterrows() if r["method"] == "mi_pruner")]
+    right = table[table["quantity"] == "accuracy"].set_index("method")
+    behind = table[table["quantity"] == "log_prob_gap"].set_index("method")
+    nearest = next(m for m in behind.index if m != SEARCH)
     told = "; ".join(
-        f"{_label(str(r['method']))} {r['log_prob_gap']:.2f} [{r['log_prob_gap_low']:.2f}, "
-        f"{r['log_prob_gap_high']:.2f}] nats, {labels.points(r['accuracy_gap'])} points "
-        f"{labels.interval(r['accuracy_gap_low'], r['accuracy_gap_high'])}"
-        for r in picked
+        f"{_label(m)} {labels.points(right.estimate[m])}% "
+        f"{labels.interval(right.low[m], right.high[m])}, {behind.estimate[m]:.2f} nats behind"
+        for m in dict.fromkeys([SEARCH, nearest, "mi_pruner"])
     )
     return (
         "Every method against a search that is told the answer and adds, of a random quarter of "
-        "the tokens left, the one after which the truth is most probable; the same number of "
-        f"tokens, {int(search['n'])} questions. Bars are {STATED}. The search answers "
-        f"{labels.points(search['accuracy'])}% rightly. Behind it: {told}. A search over a sample "
-        "finds no best set, so that every gap is at least this wide."
+        "the tokens left, the one after which the truth is most probable; as many tokens, "
+        f"{int(table['n'].iloc[0])} questions. Bars are {STATED}. Right answers, and how far the "
+        f"truth's log-probability is behind: {told}. A search over a sample finds no best set, so "
+        "that every gap is at least this wide."
     )
 
 

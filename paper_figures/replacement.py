@@ -20,12 +20,17 @@ ALIGNMENTS = {
     "fruitfly": "aligned by the language-model loss",
     "fruitfly-contrastive": "aligned by contrast",
 }
-MEASURED = [f"{NEW}_minus", f"{NEW}_low", f"{NEW}_high", f"{NEW}_p_holm"]
-KEPT = ["model", "method", "budget", "question_type", "options", "accuracy", "low", "high", "n"]
+MEASURED = {
+    f"{NEW}_minus": "estimate",
+    f"{NEW}_low": "low",
+    f"{NEW}_high": "high",
+    f"{NEW}_p_holm": "p_holm",
+}
+KEPT = ["model", "method", "budget", "question_type", "options", "accuracy", "n", "n_clusters"]
 
 
 def data(results: Results) -> pd.DataFrame:
-    """Accuracy of each method, and by how much log mass is ahead of it.
+    """Accuracy of each method, and by how much log mass is ahead (estimate, low, high).
 
     Raises
     ------
@@ -33,7 +38,7 @@ def data(results: Results) -> pd.DataFrame:
         If the run holds no ``replacement`` study.
     """
     table = results.study("replacement")
-    return table[[*KEPT, "n_clusters", *MEASURED]]
+    return table[[*KEPT, *MEASURED]].rename(columns=MEASURED)
 
 
 def overall(table: pd.DataFrame) -> pd.DataFrame:
@@ -68,8 +73,8 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
 def _panel(ax: Axes, cells: pd.DataFrame, *, labelled: bool) -> None:
     ax.axvline(0, color=style.GRAY, linewidth=0.8)
     for y, (method, row) in enumerate(cells.iterrows()):
-        middle, low, high = (100 * row[name] for name in MEASURED[:3])
-        sure = row[MEASURED[3]] < SIGNIFICANT
+        middle, low, high = (100 * row[name] for name in ("estimate", "low", "high"))
+        sure = row["p_holm"] < SIGNIFICANT
         gray = method == CEILING
         color = style.GRAY if gray else style.look(NEW if middle >= 0 else OLD).color
         ax.plot([low, high], [y, y], color=color, linewidth=1.0, solid_capstyle="butt")
@@ -89,14 +94,19 @@ def caption(table: pd.DataFrame) -> str:
     """How often log mass is ahead for sure, and who is ahead of it."""
     rows = overall(table)
     tested = rows[~rows["method"].isin([NEW, CEILING])]
-    sure = tested[tested[f"{NEW}_p_holm"] < SIGNIFICANT]
-    ahead = sure[sure[f"{NEW}_minus"] > 0]
-    behind = sure[sure[f"{NEW}_minus"] < 0]
+    sure = tested[tested["p_holm"] < SIGNIFICANT]
+    ahead = sure[sure["estimate"] > 0]
+    behind = sure[sure["estimate"] < 0]
     lost = ", ".join(
         f"{labels.series_label(str(r['method']))} at {r['budget']} on {r['model']}"
         for _, r in behind.iterrows()
     )
     n = int(rows["n"].iloc[0])
+    old = "; ".join(
+        f"{r['model']}, {r['budget']} tokens: {labels.points(r['estimate'], sign=True)} "
+        f"{labels.interval(r['low'], r['high'], sign=True)}"
+        for _, r in rows[rows["method"] == OLD].iterrows()
+    )
     return (
         "Accuracy of log mass less that of every other method that prunes before the decoder, "
         "paired question by question, hyper-parameters of each chosen on the validation split "
@@ -104,6 +114,7 @@ def caption(table: pd.DataFrame) -> str:
         "marker: p < 0.05 after Holm's correction over all methods, budgets and models. Of "
         f"{len(tested)} comparisons log mass is ahead in {len(ahead)} and behind in "
         f"{len(behind)}{f' ({lost})' if lost else ''}; {len(tested) - len(sure)} are undecided. "
+        f"Ahead of MI-Pruner by, in points: {old}. "
         "Gray: the oracle, which is told what matters and is in no test. Methods from the lowest "
         "mean accuracy to the highest."
     )
