@@ -14,6 +14,7 @@ from . import (
     matrices,
     mi_attention_split,
     normalization,
+    oracle_gap,
     pope,
     predictions,
     prior_comparison,
@@ -32,6 +33,7 @@ from . import (
     tab9,
     tab10,
     tab11,
+    replacement,
     table_main,
     temperature,
     text_pruning,
@@ -75,5 +77,7 @@ OURS = (
     sinks,
     search_cost,
     verdict_overview,
+    replacement,
+    oracle_gap,
 )
 FIGURES: dict[str, FigureSpec] = {module.FIGURE.name: module.FIGURE for module in PAPER + OURS}

@@ -135,9 +135,38 @@ def text_pruning() -> pd.DataFrame:
         ignore_index=True,
     )
     return measured(table, seed=4)
+COMPARED = ("log_mass", "log_mass_attention", "mi_pruner", "random", "divprune", "oracle")
+
+
+def replacement() -> pd.DataFrame:
+    """`analysis.studies.replacement`."""
+    axes = {"model": MODELS, "budget": BUDGETS, "question_type": ("all", "color")}
+    table = crossed({**axes, "method": COMPARED})
+    rng = np.random.default_rng(4)
+    middle = rng.uniform(-0.1, 0.3, len(table))
+    accuracy = rng.uniform(0.5, 0.9, len(table))
+    return table.assign(
+        options="{}", accuracy=accuracy, low=accuracy - 0.02, high=accuracy + 0.02, n=400,
+        n_clusters=50, log_mass_minus=middle, log_mass_low=middle - 0.03,
+        log_mass_high=middle + 0.04, log_mass_p_holm=np.where(abs(middle) > 0.05, 0.01, 0.9),
+    )  # fmt: skip
+
+
+def oracle_gap() -> pd.DataFrame:
+    """`analysis.studies.oracle_gap`."""
+    table = pd.DataFrame({"method": ("search", *COMPARED), "n": 160, "n_clusters": 20})
+    rng = np.random.default_rng(5)
+    for name in ("log_prob", "accuracy", "log_prob_gap", "accuracy_gap", "overlap"):
+        middle = rng.uniform(0.2, 0.8, len(table))
+        table[name], table[f"{name}_low"], table[f"{name}_high"] = (
+            middle, middle - 0.05, middle + 0.06,
+        )  # fmt: skip
+    return table.assign(p_value=0.01, p_holm=0.05)
 
 
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
+    "replacement": replacement,
+    "oracle_gap": oracle_gap,
     "learned_priors": learned_priors,
     "prior_maps": prior_maps,
     "predictions": predictions,

@@ -140,7 +140,8 @@ def _log_mass(
         rarity=rarity,
         zero_norm=zero_norm,
     )
-    if isinstance(floor, bool) or not 0 < floor < float("inf"):
+    number = isinstance(floor, int | float) and not isinstance(floor, bool)
+    if not number or not 0 < floor < float("inf"):
         raise ParameterError(f"floor: expected a positive number, got {floor!r}")
 
     def gains(mass: Tensor) -> Tensor:
