@@ -15,7 +15,7 @@ from .spec import FigureSpec
 SEARCH = "search"
 QUANTITIES = ("log_prob_gap", "accuracy_gap", "accuracy", "overlap")
 PANELS = (
-    ("log_prob_gap", "behind the search (nats)", 1.0, "a  Log-probability of the truth"),
+    ("log_prob_gap", "truth, behind the search (nats)", 1.0, "a  Log-probability"),
     ("accuracy", "accuracy (%)", 100.0, "b  Accuracy"),
     ("overlap", "kept by both (%)", 100.0, "c  Kept tokens"),
 )

@@ -16,10 +16,6 @@ from .spec import FigureSpec
 
 NEW, OLD, CEILING = "log_mass", "mi_pruner", "oracle"
 SIGNIFICANT = 0.05
-ALIGNMENTS = {
-    "fruitfly": "aligned by the language-model loss",
-    "fruitfly-contrastive": "aligned by contrast",
-}
 MEASURED = {
     f"{NEW}_minus": "estimate",
     f"{NEW}_low": "low",
@@ -64,8 +60,7 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
             _panel(axes[i, j], cells, labelled=j == 0)
             title = f"{budget} tokens"
             axes[i, j].set_title(f"{'ab'[i % 2]}  {title}" if j == 0 else title)
-        where = ALIGNMENTS.get(str(model), str(model))
-        axes[i, 0].set_ylabel(f"{model}\n{where}" if where != model else where)
+        axes[i, 0].set_ylabel(str(model))
     figure.supxlabel("log mass less the method (points of accuracy)", fontsize=7.5)
     return figure
 

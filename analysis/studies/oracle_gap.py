@@ -140,8 +140,8 @@ def gaps(rows: pd.DataFrame, searched: pd.DataFrame) -> pd.DataFrame:
         the methods; n, n_clusters. First the search itself, as method "search".
     """
     best = searched.set_index("sample_id")
-    scenes = rows.drop_duplicates("sample_id").set_index("sample_id").image_id
-    scenes = scenes.loc[best.index].to_numpy(str)
+    images = rows.drop_duplicates("sample_id").set_index("sample_id").image_id
+    scenes = images.loc[best.index].to_numpy(str)
     found = []
     for method, part in [(SEARCH, None), *rows.groupby("method", sort=False)]:
         own = best if part is None else part.set_index("sample_id").loc[best.index]

@@ -141,9 +141,10 @@ def tuned(context: Context) -> pd.DataFrame:
 def chosen(tried: pd.DataFrame, model: str, draws: int = 1) -> list[Configuration]:
     """The chosen configurations of a model; `draws` of those that draw."""
     rows = tried[tried.chosen & (tried.model == model)]
+    columns = (rows[name].tolist() for name in ("method", "budget", "options"))
     cells = [
-        Configuration(row.method, int(row.budget), json.loads(row.options))
-        for row in rows.itertuples()
+        Configuration(method, int(budget), json.loads(options))
+        for method, budget, options in zip(*columns, strict=True)
     ]
     again = [replace(c, draw=d) for c in cells if c.method == "random" for d in range(1, draws)]
     return cells + again
