@@ -135,6 +135,8 @@ def text_pruning() -> pd.DataFrame:
         ignore_index=True,
     )
     return measured(table, seed=4)
+
+
 COMPARED = ("log_mass", "log_mass_attention", "mi_pruner", "random", "divprune", "oracle")
 
 

@@ -21,7 +21,7 @@ NEW = "log_mass"
 OLD = "mi_pruner"
 CEILING = "oracle"
 """Told which patches matter; shown for comparison, neither tuned nor in any family of tests."""
-PERMUTATIONS = 2000
+PERMUTATIONS = 10_000
 ALL = "all"
 
 
