@@ -13,8 +13,14 @@ from analysis.ablation import Configuration
 from analysis.settings import INTERNALS
 from analysis.studies import Context
 from analysis.studies import tuning as tuning_module
-from analysis.studies.oracle_gap import gaps, search
-from analysis.studies.replacement import ALL, compared_with, corrected
+from analysis.studies.oracle_gap import QUICK_SEARCHED, SEARCHED, gaps, search, spread
+from analysis.studies.replacement import (
+    ALL,
+    QUESTIONS,
+    QUICK_QUESTIONS,
+    compared_with,
+    corrected,
+)
 from analysis.studies.tuning import GRIDS, LARGEST_GRID, chosen, tuned
 from mitheory.models.base import Answer
 from mitheory.selection import SELECTORS
@@ -146,3 +152,15 @@ def test_gaps_by_hand():
     assert table.overlap["random"] == pytest.approx(0.75)
     assert np.isnan(table.p_holm["search"])
     assert table.n_clusters.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("limit", "count"), [(QUESTIONS, SEARCHED), (QUICK_QUESTIONS, QUICK_SEARCHED)]
+)
+def test_questions_of_the_search_are_about_several_scenes_and_kinds(limit, count):
+    """Intervals over scenes need more than one, also of a quick run; eight questions a scene."""
+    names = [f"{i // 8}-{i % 8}" for i in range(limit)]
+    scenes, kinds = zip(*(name.split("-") for name in spread(names, count)), strict=True)
+    assert len(scenes) == count
+    assert len(set(scenes)) >= 5
+    assert len(set(kinds)) == 8 if count == SEARCHED else len(set(kinds)) >= 4

@@ -49,7 +49,7 @@ def run(context: Context) -> dict[str, pd.DataFrame]:
     job = job_of(bundle, bundle.parent, context.model, seed=context.seed, device=context.device)
     kept = pd.concat([pd.read_parquet(job.kept(c)).assign(cell=c.identity) for c in cells])
     rows = rows.merge(kept[["cell", "sample_id", "kept"]], on=["cell", "sample_id"])
-    names = list(dict.fromkeys(rows.sample_id))[:count]
+    names = spread(list(dict.fromkeys(rows.sample_id)), count)
     parts = [names[i : i + BATCH] for i in range(0, len(names), BATCH)]
     with quiet_restarts():
         found = Parallel(n_jobs=context.jobs)(
@@ -58,6 +58,18 @@ def run(context: Context) -> dict[str, pd.DataFrame]:
         )
     searched = pd.concat(found, ignore_index=True)
     return {"oracle_gap": gaps(rows[rows.sample_id.isin(names)], searched)}
+
+
+def spread(names: Sequence[str], count: int) -> list[str]:
+    """At most `count` of the names by a fixed draw, in their order: many scenes, all kinds.
+
+    Examples
+    --------
+    >>> spread(["a", "b"], 3)
+    ['a', 'b']
+    """
+    drawn = np.random.default_rng(0).permutation(len(names))[:count]
+    return [names[i] for i in sorted(drawn)]
 
 
 def _searched(
