@@ -15,7 +15,7 @@ from mitheory.selection import SELECTORS
 
 BUDGETS = (72, 36, 16, 8)  # 50, 25, 11 and 5.6% of 144: the paper's 288, 144, 64 and 32 of 576
 QUICK_BUDGETS = (36, 8)
-ALL_METHODS, QUICK_ALL_METHODS = 1200, 120  # questions of the table of all methods
+ALL_METHODS, QUICK_ALL_METHODS = 800, 80  # questions of the table of all methods
 DRAWS = 3  # the paper averages three runs of Random
 
 TWO_PLACES = (1, 2)  # blocks of the decoder that could stand for "after 2 of 32 layers"

@@ -17,8 +17,8 @@ from .summaries import chosen_on_validation, means_within
 RATIOS = (0.0, 0.25, 0.5, 0.75, 1.0)
 QUICK_RATIOS = (0.0, 0.5, 1.0)
 QUICK_BUDGETS = (16,)
-QUESTIONS, QUICK_QUESTIONS = 500, 40
-CHOOSING, QUICK_CHOOSING = 200, 24  # of the validation split, on which reading and split are chosen
+QUESTIONS, QUICK_QUESTIONS = 400, 40
+CHOOSING, QUICK_CHOOSING = 160, 24  # of the validation split, on which reading and split are chosen
 AXES = ["rounds", "attention_ratio"]
 DEFAULT = ("fill", 0.5)
 ENDS = (("fill", 0.0), ("fill", 1.0))  # MI-Pruner and attention, under every reading

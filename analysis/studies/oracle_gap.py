@@ -30,7 +30,7 @@ from .base import Context, Study
 from .replacement import CEILING, PERMUTATIONS, QUESTIONS, QUICK_QUESTIONS, named
 from .tuning import chosen, tuned
 
-SEARCHED, QUICK_SEARCHED = 160, 8
+SEARCHED, QUICK_SEARCHED = 120, 8
 BUDGET, QUICK_BUDGET = 16, 8
 SHARE = 0.25  # of the tokens left that are tried at a step
 BATCH = 8  # questions searched together

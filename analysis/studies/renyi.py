@@ -18,8 +18,8 @@ ORDERS = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, math.inf)
 QUICK_ORDERS = (1.0, 2.0, math.inf)
 QUICK_BUDGETS = (16,)
 WEIGHTS = (1.0, 0.5)  # relevance alone, and with redundancy
-QUESTIONS, QUICK_QUESTIONS = 600, 40
-CHOOSING, QUICK_CHOOSING = 240, 24  # of the validation split, on which α is chosen
+QUESTIONS, QUICK_QUESTIONS = 400, 40
+CHOOSING, QUICK_CHOOSING = 160, 24  # of the validation split, on which α is chosen
 TWINS = {"fruitfly": ("fruitfly", "fruitfly-contrastive")}
 """The model whose V and T are aligned by the language-model loss, and the contrastive one."""
 
