@@ -170,7 +170,7 @@ def test_refuted_below_one_and_not_at_one(evaluated):
     assert all(value for (_, weight, _), value in holds.items() if weight == "1")
     assert holds.pop(("selection", "< 1", "O(N_V N_keep)"))
     assert not any(value for (_, weight, _), value in holds.items() if weight == "< 1")
-    half = 192 * (576 + 384 + 192)  # panels of 192 rows, from the diagonal on
+    half = 128 * (576 + 448 + 320 + 192) + 64 * 64  # panels of 128 rows, from the diagonal on
     example = verdict.counter_example
     assert (example["stage"], example["lambda"]) == ("scoring", "< 1")
     assert example["at_576_tokens"] == {"stated": 576 * 64, "fewest_counted": 576 * 32 + half}
