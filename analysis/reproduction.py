@@ -29,7 +29,7 @@ from .extraction import extract
 from .progress import console, progress, quiet_restarts
 from .settings import BUDGETS, QUICK_BUDGETS, Setting, paper_settings
 
-SAMPLES, QUICK_SAMPLES = 2400, 240
+SAMPLES, QUICK_SAMPLES = 2400, 320
 DRAWN_TYPES = ("color", "existence", "relation", "multiple_choice", "counting")
 FULL = Setting("method", "full")
 LAYOUT = 2  # of a cell's table; cells of another are not reused
