@@ -1,0 +1,1 @@
+"""The commands of `mitheory`, one file each, named in `analysis.cli.COMMANDS`."""

@@ -1,0 +1,77 @@
+"""`mitheory score`: a file of answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ..progress import console
+from .options import Out, command_line
+
+
+def score(
+    dataset: Annotated[str, typer.Argument(help="A benchmark; `mitheory datasets` lists them.")],
+    answers: Annotated[
+        Path, typer.Option(help="JSON Lines with sample_id and answer (or error) a line.")
+    ],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder with the official files; images are not needed.")
+    ] = None,
+    hub: Annotated[
+        bool, typer.Option("--hub", help="Read the questions from the Hugging Face Hub.")
+    ] = False,
+    out: Out = Path("scores"),
+    split: Annotated[str, typer.Option(help="The benchmark's first without.")] = "",
+    convention: Annotated[str, typer.Option(help="How to grade; the first without.")] = "",
+    limit: Annotated[int, typer.Option(help="The first questions; 0 takes all.", min=0)] = 0,
+    missing: Annotated[
+        str, typer.Option(help="Questions without an answer: refuse, or count as wrong.")
+    ] = "refuse",
+    judge_url: Annotated[
+        str, typer.Option(help="OpenAI-compatible endpoint, such as https://api.openai.com/v1.")
+    ] = "",
+    judge_model: Annotated[str, typer.Option(help="Model of that endpoint.")] = "",
+    judge_key: Annotated[
+        str, typer.Option(help="Environment variable that holds the key.")
+    ] = "OPENAI_API_KEY",
+    judge_prompt: Annotated[
+        Path | None,
+        typer.Option(help="Prompt of the judge: a text, or the official evaluator's .py."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
+) -> None:
+    """Score a file of answers as the field does, with intervals over images.
+
+    Writes scores.csv and scores.parquet (a row per metric and group), samples.parquet (a row per
+    question), provenance.json, and judgements.jsonl where a judge is asked: what it has said is
+    not asked again.
+
+    [bold]Example[/]: mitheory score pope --root data/pope --answers answers.jsonl
+    """
+    from ..datasets.judging import OpenAICompatible
+    from ..datasets.listing import Job, score_file
+
+    judge = (
+        OpenAICompatible(judge_url, judge_model, judge_key) if judge_url or judge_model else None
+    )
+    job = Job(dataset, answers, root, hub, split, convention, limit, missing, judge_prompt, seed)
+    table = score_file(job, out, judge, command=command_line())
+    shown = Table("group", "metric", "value [95%]", "n", "failed", "note", box=None)
+    for row in json.loads(table.to_json(orient="records")):
+        value = (
+            f"{_short(row['value'])} [{_short(row['low'])}, {_short(row['high'])}] {row['unit']}"
+        )
+        shown.add_row(
+            row["group"], row["metric"], value, str(row["n"]), str(row["failed"]), row["note"]
+        )
+    console.print(shown)
+    console.print(f"tables in [bold]{out}[/]")
+
+
+def _short(number: float | None) -> str:
+    """A number of a table, "–" where it is undefined."""
+    return "–" if number is None else f"{number:.4g}"
