@@ -47,7 +47,12 @@ MODEL = "seeing:Seeing"
 def asked(root: Path, n_images: int = 5, *, long: str = "", broken: str = "") -> Path:
     """Two questions about each image, the second ones after all first ones."""
     rows = [
-        {"image": f"{i}.png", "question": f"is {i} red {turn}", "answer": "yes", "id": f"{i}-{turn}"}
+        {
+            "image": f"{i}.png",
+            "question": f"is {i} red {turn}",
+            "answer": "yes",
+            "id": f"{i}-{turn}",
+        }
         for turn in (0, 1)
         for i in range(n_images)
     ]

@@ -192,7 +192,6 @@ def extract_part(
     items = list(share(everything, worker))
     is_alone = worker.world == 1
     part = part_of(out, worker)
-    part.parent.mkdir(parents=True, exist_ok=True)
     written: Path | None = None
     if items:
         adapter = job.adapter(worker)
@@ -200,17 +199,19 @@ def extract_part(
         if not is_alone and is_same_job(out, whole, len(everything), bool(job.internals), SAME):
             return out  # joined before: this worker was started once more
         _done(part).unlink(missing_ok=True)
+        part.parent.mkdir(parents=True, exist_ok=True)
         try:
             written = extract(
                 cast("OpenAdapter", adapter), items, part, job.origin(adapter, worker),
                 limit=len(items), dtype=job.dtype, attention=job.attention,
-                internals=job.internals, overwrite=overwrite or not is_alone, same=SAME,
-                copies=1 if is_alone else 2 * worker.world,
+                internals=job.internals, overwrite=overwrite or not is_alone,
+                retry=overwrite, same=SAME, copies=1 if is_alone else 2 * worker.world,
             ).path  # fmt: skip
         except EmptyInputError:
             if is_alone:
                 raise
     if not is_alone:
+        part.parent.mkdir(parents=True, exist_ok=True)
         failed = len(read_log(log_of(part)))
         state = {"command": job.command(worker), "questions": len(items), "failed": failed}
         atomic_write_json(_done(part), state | {"is_bundle": written is not None})

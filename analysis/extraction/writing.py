@@ -44,6 +44,7 @@ def extract(
     attention: bool = True,
     internals: int = 0,
     overwrite: bool = False,
+    retry: bool = False,
     same: Collection[str] = JOB,
     copies: int = 1,
 ) -> Bundle:
@@ -54,8 +55,7 @@ def extract(
     largest array; `internals=layer` adds what the decoder holds right before that block, states
     behind its final norm (`OpenAdapter.internals`). A GPU is named in the provenance; its bundle
     agrees with the CPU's to 1e-3 of the largest entry of each array (in float32).
-    `overwrite=True` replaces a bundle of another job at `out`, or of this one if some questions
-    have failed.
+    `overwrite=True` replaces a bundle of another job at `out`.
 
     A question whose image cannot be read, or that the model does not take, is a row of the error
     log beside the bundle (`log_of`) and not the end. From the first questions the room on disk is
@@ -65,6 +65,7 @@ def extract(
     ----------
     examples : in the order of the bundle, or items whose images are read when it is their turn
     limit : number of questions
+    retry : with `overwrite`, make a bundle of this job anew if some of its questions have failed
     same : fields of the provenance by which a bundle that stands there is of this job; with
         "command" among them the command says all, else one with internals is never reused
     copies : how often the bundle will be on disk at one time
@@ -80,8 +81,9 @@ def extract(
     EmptyInputError
         If no question could be encoded.
     """
-    is_whole = not read_log(log_of(out))
-    if (is_whole or not overwrite) and is_same_job(out, provenance, limit, bool(internals), same):
+    if not (retry and read_log(log_of(out))) and is_same_job(
+        out, provenance, limit, bool(internals), same
+    ):
         return Bundle.open(out)
     listed = _listed(examples)
     total = len({item.image_id for item in listed[:limit]}) if listed is not None else None
