@@ -100,6 +100,26 @@ def test_attention_is_the_attention_of_the_forward(model: FruitFly, data) -> Non
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_the_answer_alone_is_a_row_of_the_forward(model: FruitFly, data, is_masked: bool) -> None:  # type: ignore[no-untyped-def]
+    """`Decoder.after` gives the logits of `forward` behind one word of each question.
+
+    Words and masks differ by question; what is compared are logits of two questions at four places.
+    """
+    visual = model.visual_tokens(data.images)
+    tokens = data.tokens[:, 0]
+    n, length = visual.shape[1], tokens.shape[1]
+    positions = torch.arange(n + length)[None].repeat(len(tokens), 1)
+    positions[1] *= 2
+    mask = torch.ones(len(tokens), n, dtype=torch.bool)
+    mask[0, ::3] = False
+    shown = mask if is_masked else None
+    full = model.decoder(visual, positions, tokens[:, None], shown)[:, 0]
+    for last in (torch.tensor([0, length - 1]), torch.tensor([5, 2])):
+        own = model.decoder.after(visual, positions, tokens, last, shown)
+        torch.testing.assert_close(own, full[torch.arange(2), last], rtol=1e-5, atol=1e-5)
+
+
 def test_dropping_equals_masking(model: FruitFly, data) -> None:  # type: ignore[no-untyped-def]
     """With kept position ids, removing visual tokens equals hiding them from every query: exact for
     causal attention, layer by layer."""

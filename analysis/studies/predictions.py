@@ -19,7 +19,7 @@ from mitheory.verdict import LEVEL, Effect, SmallestEffect, Verdict, holm_verdic
 from .base import Context, Study
 from .findings import PREDICTIONS, Prediction
 
-QUESTIONS, QUICK_QUESTIONS = 3200, 96
+QUESTIONS, QUICK_QUESTIONS = 2400, 96
 """Of each of the two samples: all types, and closed-form ones alone (four times the scenes)."""
 QUICK_BUDGETS = (1 / 9,)
 TWINS = {"fruitfly": "fruitfly-contrastive", "fruitfly-contrastive": "fruitfly"}

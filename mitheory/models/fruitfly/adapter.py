@@ -317,26 +317,28 @@ class FruitFlyAdapter:
         positions: PositionIds,
     ) -> list[Answer]:
         batch, n = len(samples), max(len(k) for k in kept)
+        length = max(len(words) for words in shown)
         visual = torch.zeros(batch, n, self.model.config.width)
-        ids = torch.zeros(batch, n + MAX_WORDS, dtype=torch.long)
+        ids = torch.zeros(batch, n + length, dtype=torch.long)
         mask = torch.zeros(batch, n, dtype=torch.bool)
-        tokens = torch.zeros(batch, 1, MAX_WORDS, dtype=torch.long)
+        tokens = torch.zeros(batch, length, dtype=torch.long)
         for i, (sample, index, words) in enumerate(zip(samples, kept, shown, strict=True)):
             k, m = len(index), len(words)
             visual[i, :k] = sample.visual[index].float()
             mask[i, :k] = True
             ids[i, :k] = index if positions == "kept" else torch.arange(k)
             start = N_PATCHES if positions == "kept" else k
-            ids[i, n:] = start + torch.arange(MAX_WORDS)
+            ids[i, n:] = start + torch.arange(length)
             if positions == "kept":  # padding behind them is seen by nobody
                 ids[i, n : n + m] = start + words
-            tokens[i, 0, :m] = torch.tensor(encode(sample.tokens[j] for j in words.tolist()))
+            tokens[i, :m] = torch.tensor(encode(sample.tokens[j] for j in words.tolist()))
         visual_mask = None if bool(mask.all()) else mask.to(self.device)
-        logits = self.model.decoder(
-            visual.to(self.device), ids.to(self.device), tokens.to(self.device), visual_mask
-        )
         last = torch.tensor([len(words) - 1 for words in shown])
-        log_p = logits[:, 0].cpu()[torch.arange(batch), last].log_softmax(-1)
+        logits = self.model.decoder.after(
+            visual.to(self.device), ids.to(self.device), tokens.to(self.device),
+            last.to(self.device), visual_mask,
+        )  # fmt: skip
+        log_p = logits.cpu().log_softmax(-1)
         return [_read(row, sample) for row, sample in zip(log_p, samples, strict=True)]
 
 

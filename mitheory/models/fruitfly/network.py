@@ -81,6 +81,28 @@ class Block(nn.Module):
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.down(F.gelu(self.up(self.norm_mlp(x)), approximate="tanh"))
 
+    def at(self, x: Tensor, place: Tensor, mask: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+        """Row `place` (B,) of every output (B, width) of `forward`, without computing the others.
+
+        mask (B or 1, 1, T, T). Keys and values are of all rows, the query of one.
+        """
+        batch, length, width = x.shape
+        rows, size = torch.arange(batch, device=x.device), width // self.heads
+        own, seen = x[rows, place], self.norm_attention(x)
+        parts = (slice(width), slice(width, None))
+        queries, others = (self.qkv.weight[part] for part in parts)
+        query_bias, bias = (self.qkv.bias[part] for part in parts)
+        q = F.linear(seen[rows, place], queries, query_bias).view(batch, self.heads, 1, size)
+        k, v = F.linear(seen, others, bias).view(batch, length, 2, self.heads, size).permute(
+            2, 0, 3, 1, 4
+        )  # fmt: skip
+        cos, sin = (a.expand(batch, -1, -1) for a in angles)
+        q = rotate(q, (cos[rows, place][:, None], sin[rows, place][:, None]))
+        allowed = mask.expand(batch, -1, -1, -1)[rows, :, place][:, :, None]
+        mixed = F.scaled_dot_product_attention(q, rotate(k, angles), v, attn_mask=allowed)
+        own = own + self.out(mixed.flatten(1))
+        return own + self.down(F.gelu(self.up(self.norm_mlp(own)), approximate="tanh"))
+
     def keys(self, x: Tensor, angles: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Keys (B, heads, T, width / heads) of this block on its input `x`."""
         return self._qkv(x, angles)[1]
@@ -186,6 +208,26 @@ class Decoder(nn.Module):
             x = block(x, mask, angles)
         batch, k, length = tokens.shape
         return self.head(self.norm(x[:, visual.shape[1] :])).view(batch, k, length, -1)
+
+    def after(
+        self,
+        visual: Tensor,
+        positions: Tensor,
+        tokens: Tensor,
+        last: Tensor,
+        visual_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Next-word logits (B, vocabulary) after word `last` (B,) of one question each.
+
+        What `forward` gives there, without the last block's output at other places. Other
+        arguments as in `forward`, with tokens (B, L).
+        """
+        x, mask, angles = self.inputs(visual, positions, tokens[:, None], visual_mask)
+        *blocks, final = (cast(Block, block) for block in self.blocks)
+        for block in blocks:
+            x = block(x, mask, angles)
+        logits: Tensor = self.head(self.norm(final.at(x, visual.shape[1] + last, mask, angles)))
+        return logits
 
     def attentions(self, visual: Tensor, positions: Tensor, tokens: Tensor) -> Tensor:
         """What the words of one question each look at: (B, layers, heads, L, N + L), rows sum to 1.
