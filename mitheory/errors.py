@@ -96,3 +96,7 @@ class ImageError(DatasetError):
 
 class JudgeError(MitheoryError, RuntimeError):
     """A judge did not answer, or not in the form it was asked for."""
+
+
+class SpaceError(MitheoryError, OSError):
+    """A disk has not enough room for what shall be written."""

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mitheory import provenance
-
 from ..datasets import DATASETS
 from ..progress import console
-from .options import Device, Model, Out, Seed, command_line
+from .options import Device, Out, Scheduler, Seed
 
 
 def extract(
     out: Out,
-    model: Model = "fruitfly",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="fruitfly, fruitfly-contrastive, a checkpoint file, or module:factory of an "
+            "adapter of your own."
+        ),
+    ] = "fruitfly",
     dataset: Annotated[str, typer.Option(help=f"One of: {', '.join(DATASETS)}.")] = "fruitfly",
-    split: Annotated[str, typer.Option(help="Of the dataset: train, validation or test.")] = "test",
-    limit: Annotated[int, typer.Option(help="Number of questions.", min=1)] = 512,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder with a benchmark's official files, or your questions.jsonl."),
+    ] = None,
+    hub: Annotated[
+        bool, typer.Option("--hub", help="Read a benchmark from the Hugging Face Hub.")
+    ] = False,
+    split: Annotated[str, typer.Option(help="Of the dataset; its default without.")] = "",
+    convention: Annotated[
+        str, typer.Option(help="Of a benchmark, which fixes the prompts; the first without.")
+    ] = "",
+    limit: Annotated[
+        int, typer.Option(help="Questions; 0 takes all of a benchmark, 512 of others.", min=0)
+    ] = 0,
     seed: Seed = 0,
     device: Device = "cpu",
     dtype: Annotated[str, typer.Option(help="On disk: float16, bfloat16 or float32.")] = "float16",
@@ -28,36 +45,38 @@ def extract(
     internals: Annotated[
         int, typer.Option(help="Store what the decoder holds before this block; 0: none.", min=0)
     ] = 0,
-    overwrite: Annotated[bool, typer.Option(help="Replace a bundle of another job.")] = False,
+    parts: Annotated[int, typer.Option(help="Parts that --jobs or --scheduler share.", min=1)] = 1,
+    jobs: Annotated[int, typer.Option(help="Worker processes for the parts.")] = 1,
+    scheduler: Scheduler = "",
+    overwrite: Annotated[
+        bool,
+        typer.Option(help="Replace a bundle of another job, or one in which questions failed."),
+    ] = False,
 ) -> None:
     """Write a bundle: the visual and text embeddings of a model on a dataset.
 
-    [bold]Example[/]: mitheory extract --split test --limit 512 --out bundles/fly
+    A question whose image cannot be read, or that the model does not take, is a row of
+    OUT.errors.jsonl and not the end. Stopped at any moment and started again, it goes on where it
+    was. Under torchrun, srun or mpirun every process writes its part, and the last one joins them.
+
+    [bold]Examples[/]:
+
+    mitheory extract --split test --limit 512 --out bundles/fly
+
+    mitheory extract --dataset pope --root data/pope --split test --limit 500 --out bundles/pope
     """
-    from mitheory.checks import lookup
-    from mitheory.models.fruitfly import FruitFlyAdapter
+    from ..datasets.listing import check_source
+    from ..extraction import Extraction, run
+    from ..extraction.failures import log_of, read_log
 
-    from ..extraction import extract as write
-
-    stream = lookup(dataset, DATASETS, "dataset")(split, limit=limit, seed=seed)
-    adapter = FruitFlyAdapter(model, device=device)
-    origin = provenance.collect(
-        command=command_line(),
-        seed=seed,
-        device=str(adapter.device),
-        dtype="float32",
-        model=model,
-        revision=adapter.revision,
+    check_source(dataset, root, hub=hub)
+    job = Extraction(
+        model, dataset, split, limit, root, convention, seed, device, dtype, attention, internals
     )
-    bundle = write(
-        adapter,
-        stream,
-        out,
-        origin,
-        limit=limit,
-        dtype=dtype,
-        attention=attention,
-        internals=internals,
-        overwrite=overwrite,
-    )
+    bundle = run(job, out, parts=parts, jobs=jobs, scheduler=scheduler or None, overwrite=overwrite)
+    if bundle is None:
+        console.print(f"this part is done; the last worker joins them to [bold]{out}[/]")
+        return
     console.print(f"{len(bundle)} samples in [bold]{out}[/]")
+    if failed := len(read_log(log_of(out))):
+        console.print(f"[red]{failed} questions failed:[/] see {log_of(out)}")

@@ -67,6 +67,27 @@ class Job:
     seed: int = 0
 
 
+def check_source(dataset: str, root: Path | None, *, hub: bool) -> None:
+    """Refuse a benchmark of which it is not said whence it comes; the Hub is never a default.
+
+    Raises
+    ------
+    ParameterError
+        If neither or both of a folder and the Hub are given.
+
+    Examples
+    --------
+    >>> check_source("pope", None, hub=False)
+    Traceback (most recent call last):
+    ...
+    mitheory.errors.ParameterError: pope: expected a folder (--root) or --hub, got neither
+    """
+    if dataset in BENCHMARKS and (root is None) != hub:
+        raise ParameterError(
+            f"{dataset}: expected a folder (--root) or --hub, got {'both' if hub else 'neither'}"
+        )
+
+
 def score_file(job: Job, out: Path, judge: Judge | None, *, command: str) -> pd.DataFrame:
     """Score a file of answers and write the tables; the table of scores.
 
@@ -80,11 +101,7 @@ def score_file(job: Job, out: Path, judge: Judge | None, *, command: str) -> pd.
     from .scoring import score
 
     chosen = benchmark(job.dataset)
-    if (job.root is None) != job.hub:
-        raise ParameterError(
-            f"{job.dataset}: expected a folder (--root) or --hub, "
-            f"got {'both' if job.hub else 'neither'}"
-        )
+    check_source(job.dataset, job.root, hub=job.hub)
     records = chosen.records(
         job.root,
         job.split,

@@ -1,0 +1,110 @@
+"""Questions before their images are read: what is to be encoded, in an order that suits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from analysis.datasets.base import Record, example
+from analysis.datasets.media import Media, Pixels, read_image
+from mitheory.errors import ImageError, ParameterError
+from mitheory.models.base import Example
+
+from .failures import Failure, FailureLog
+from .ranks import Worker
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question whose image is read when `load` is called; ImageError if that cannot be."""
+
+    sample_id: str
+    image_id: str
+    load: Callable[[], Example]
+    origin: str = ""
+
+
+def of_examples(examples: Iterable[Example]) -> Iterator[Item]:
+    """Items of examples that are made already."""
+    for one in examples:
+        yield Item(one.sample_id, one.image_id, lambda one=one: one)  # type: ignore[misc]
+
+
+def of_records(records: Sequence[Record], *, is_video: bool = False) -> list[Item]:
+    """Items of a benchmark's records, the questions about one image one after the other.
+
+    Benchmarks ask about an image at several places of their files (POPE at three); together, its
+    encoder runs once and its file is read once. Images come in the order of their first question.
+
+    Raises
+    ------
+    ParameterError
+        If the media are videos: adapters take images.
+    """
+    if is_video:
+        raise ParameterError("dataset: expected images, got videos, which no adapter takes yet")
+    by_image: dict[str, list[Record]] = {}
+    for record in records:
+        by_image.setdefault(record.image_id, []).append(record)
+    read = _LastImage()
+    return [_item(record, read) for members in by_image.values() for record in members]
+
+
+def _item(record: Record, read: Callable[[Media], Pixels]) -> Item:
+    def load() -> Example:
+        return example(record, read(record.media[0]))
+
+    return Item(record.sample_id, record.image_id, load, record.origin)
+
+
+class _LastImage:
+    """Reads images, and has the last one at hand."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Media, Pixels] | None = None
+
+    def __call__(self, media: Media) -> Pixels:
+        if self._last is None or self._last[0] != media:
+            self._last = None
+            self._last = media, read_image(media)
+        return self._last[1]
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Runs of about `size` items that never split the questions about one image."""
+    run: list[Item] = []
+    for item in items:
+        if len(run) >= size and item.image_id != run[-1].image_id:
+            yield run
+            run = []
+        run.append(item)
+    if run:
+        yield run
+
+
+def loaded(items: Iterable[Item], log: FailureLog) -> list[Example]:
+    """The examples of those items whose image can be read; the others are rows of the log."""
+    found = []
+    for item in items:
+        try:
+            found.append(item.load())
+        except ImageError as error:
+            name = type(error).__name__
+            log.add(Failure(item.sample_id, item.image_id, "image", name, str(error), item.origin))
+    return found
+
+
+def share(items: Iterable[Item], worker: Worker) -> Iterator[Item]:
+    """The items of one worker: whole images, dealt out in turns.
+
+    Examples
+    --------
+    >>> items = [Item(f"{image}{n}", image, lambda: None) for image in "abc" for n in (1, 2)]
+    >>> [item.sample_id for item in share(items, Worker(rank=0, world=2))]
+    ['a1', 'a2', 'c1', 'c2']
+    """
+    places: dict[str, int] = {}
+    for item in items:
+        place = places.setdefault(item.image_id, len(places))
+        if place % worker.world == worker.rank:
+            yield item
