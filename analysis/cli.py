@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
-from mitheory.errors import MitheoryError
+from mitheory import provenance
 
-from .progress import console
+from .manners import mannered, run
 
 # A line each, in the order of `mitheory --help`: function NAME of analysis/commands/NAME.py.
 COMMANDS = (
@@ -27,23 +29,39 @@ COMMANDS = (
     "card",
 )
 
+
+def _tell_version(wanted: bool) -> None:
+    """Say the version and stop."""
+    if wanted:
+        print(f"mitheory {provenance.library_versions()['mitheory']}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     help="Is information-theoretic visual-token pruning right, and when?",
-    no_args_is_help=True,
     rich_markup_mode="rich",
-    pretty_exceptions_show_locals=False,
 )
 for name in COMMANDS:
-    app.command()(getattr(import_module(f"{__package__}.commands.{name}"), name))
+    app.command()(mannered(getattr(import_module(f"{__package__}.commands.{name}"), name)))
+
+
+@app.callback()
+def mitheory(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """Is information-theoretic visual-token pruning right, and when?
+
+    Every command takes --json, --quiet, --verbose and --debug, and ends in one of the exit
+    statuses 0 (done), 1 (done, but a part failed), 2 (cannot be done as asked), 70 (a fault of
+    ours), 74 (the file system refused), 130 (interrupted).
+    """
 
 
 def main() -> None:
-    """Entry point: a known error is one line and exit status 2, never a traceback."""
-    try:
-        app()
-    except MitheoryError as error:
-        console.print(f"[red]error:[/] {error}", soft_wrap=True)
-        raise SystemExit(2) from None
+    """Entry point: an error is one line with a hint, a traceback only with --debug."""
+    raise SystemExit(run(app, sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..datasets import DATASETS
-from ..progress import console
+from ..manners import say, show
 from .options import Device, Jobs, Out, Scheduler, Seed, command_line
 
 
@@ -46,7 +46,7 @@ def ablate(
     jobs: Jobs = 2,
     scheduler: Scheduler = "",
     device: Device = "cpu",
-) -> None:
+) -> dict[str, Any]:
     """Change one thing and see what it does to the answers: a grid of settings, with intervals.
 
     A YAML grid is a list of mappings from an axis to a value or a list of values, each expanded
@@ -81,9 +81,10 @@ def ablate(
     runs = {s: out / s.name for s in sources(models, datasets, splits, limit)}
     for source, folder in runs.items():
         bundle = prepared(folder, source, seed=seed, device=device, command=command_line())
-        console.print(f"{len(cells)} cells on {source.name}")
+        say(f"{len(cells)} cells on {source.name}")
         job = job_of(bundle, folder, source.model, seed=seed, device=device)
         compute(cells, job, jobs=jobs, scheduler=scheduler or None)
     table = write_tables(out, cells, reference, runs)
-    console.print(printed(table, reference))
-    console.print(f"{len(table)} comparisons in [bold]{out / 'compared.csv'}[/]")
+    show(printed(table, reference))
+    say(f"{len(table)} comparisons in [bold]{out / 'compared.csv'}[/]")
+    return {"table": out / "compared.csv", "comparisons": table}

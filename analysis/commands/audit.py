@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from ..progress import console
+from ..manners import PartFailed, say, show
 from .options import Jobs, Out, Scheduler, command_line
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def audit(
         str, typer.Option(help="Checkpoint for claims with a model, if the bundle names none.")
     ] = "",
     scheduler: Scheduler = "",
-) -> None:
+) -> Any:
     """Test every claim of the paper on a bundle of embeddings; write verdicts and a report.
 
     Says of each claim whether it holds on these embeddings, by how much, and how sure one can be.
@@ -44,8 +44,8 @@ def audit(
     names = [name.strip() for name in claims.split(",") if name.strip()]
     options = {"seed": seed, "model": model or None}
     done = audited(bundle, out, names or None, options, jobs, scheduler or None)
-    if done.errors:
-        raise typer.Exit(1)
+    outcome = {"page": out / "index.html", "verdicts": done.records, "errors": done.errors}
+    return PartFailed(outcome) if done.errors else outcome
 
 
 def audited(
@@ -72,10 +72,10 @@ def audited(
         command=command_line(),
     )
     page = write(out)
-    console.print(verdict_table(done))
-    console.print(f"open [bold]{page}[/]")
+    show(verdict_table(done))
+    say(f"open [bold]{page}[/]")
     if done.errors:
-        console.print(f"[red]{len(done.errors)} claims failed:[/] see {out / 'errors.json'}")
+        say(f"[red]{len(done.errors)} claims failed:[/] see {out / 'errors.json'}")
     return done
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..progress import console
+from ..manners import say
 from .options import Jobs, Out
 
 
@@ -19,7 +19,7 @@ def calibrate(
     quick: Annotated[bool, typer.Option("--quick", help="A thin slice: a minute.")] = False,
     jobs: Jobs = 2,
     seed: Annotated[int, typer.Option(help="Of every simulation.")] = 0,
-) -> None:
+) -> dict[str, Any]:
     """Measure estimators, independence tests and the decision rule where the truth is known.
 
     Writes bias, spread and coverage of every estimator on every ground truth, size and power of
@@ -32,4 +32,5 @@ def calibrate(
 
     names = tuple(name.strip() for name in parts.split(",") if name.strip())
     measure(out, parts=names or tuple(PARTS), quick=quick, jobs=jobs, seed=seed)
-    console.print(f"tables in [bold]{out}[/]")
+    say(f"tables in [bold]{out}[/]")
+    return {"folder": out, "parts": names or tuple(PARTS)}

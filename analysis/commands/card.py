@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..progress import console
+from ..manners import say
 
 
 def card(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("docs/model_card.md"),
     limit: Annotated[int, typer.Option(help="Test questions per checkpoint.", min=16)] = 4096,
-) -> None:
+) -> dict[str, Any]:
     """Measure the shipped checkpoints on held-out scenes and write their model card.
 
     [bold]Example[/]: mitheory card --out docs/model_card.md
@@ -23,4 +23,5 @@ def card(
     from ..model_card import write
 
     atomic_write_text(out, write(limit=limit) + "\n")
-    console.print(f"wrote [bold]{out}[/]")
+    say(f"wrote [bold]{out}[/]")
+    return {"card": out}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import Any
+
 from rich.table import Table
 
+from ..manners import show
 
-def claims() -> None:
+
+def claims() -> list[dict[str, Any]]:
     """List the claims that `mitheory audit` can test.
 
     [bold]Example[/]: mitheory claims
@@ -17,4 +20,6 @@ def claims() -> None:
     for claim in CLAIMS.values():
         needs = ", ".join(claim.needs) if claim.needs_bundle else "no bundle"
         table.add_row(claim.name, claim.kind, claim.source, claim.statement, needs)
-    Console().print(table)
+    show(table)
+    names = ("name", "kind", "source", "statement", "needs_bundle", "needs")
+    return [{name: getattr(claim, name) for name in names} for claim in CLAIMS.values()]

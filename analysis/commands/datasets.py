@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import Any
+
+from ..manners import show
 
 
-def datasets() -> None:
+def datasets() -> list[dict[str, Any]]:
     """List the benchmarks: splits, conventions, files that are needed and where they come from.
 
     [bold]Example[/]: mitheory datasets
     """
+    from ..datasets import BENCHMARKS
     from ..datasets.listing import description
 
     for text in description():
-        Console().print(text, markup=False, highlight=False, soft_wrap=True)
+        show(text, markup=False, highlight=False, soft_wrap=True)
+    return [
+        {
+            "name": each.name,
+            "title": each.title,
+            "splits": each.splits,
+            "conventions": list(each.conventions),
+            "needs": each.needs,
+            "sources": each.sources,
+        }
+        for each in BENCHMARKS.values()
+    ]

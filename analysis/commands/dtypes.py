@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mitheory import provenance
 
-from ..progress import console
+from ..manners import say
 from .options import Model, Out, Seed
 
 
@@ -18,7 +18,7 @@ def dtypes(
     model: Model = "fruitfly",
     images: Annotated[int, typer.Option(help="Two questions about each.", min=2)] = 300,
     seed: Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """Count the kept tokens that change between float16, bfloat16, float32 and float64.
 
     Writes dtypes.csv (one row per method, budget and precision) and provenance.json.
@@ -34,4 +34,5 @@ def dtypes(
     command = f"mitheory dtypes --model {model} --images {images} --seed {seed}"  # wherever to
     origin = provenance.collect(command=command, seed=seed, model=model)
     atomic_write_json(out / "provenance.json", origin.to_dict())
-    console.print(f"table in [bold]{out / 'dtypes.csv'}[/]")
+    say(f"table in [bold]{out / 'dtypes.csv'}[/]")
+    return {"table": out / "dtypes.csv", "rows": table.round(5)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..datasets import DATASETS
-from ..progress import console
+from ..manners import PartFailed, say
 from .options import Device, Out, Scheduler, Seed
 
 
@@ -21,7 +21,10 @@ def extract(
             "adapter of your own."
         ),
     ] = "fruitfly",
-    dataset: Annotated[str, typer.Option(help=f"One of: {', '.join(DATASETS)}.")] = "fruitfly",
+    dataset: Annotated[
+        str,
+        typer.Option(help=f"One of: {', '.join(DATASETS)}.", autocompletion=lambda: list(DATASETS)),
+    ] = "fruitfly",
     root: Annotated[
         Path | None,
         typer.Option(help="Folder with a benchmark's official files, or your questions.jsonl."),
@@ -52,7 +55,7 @@ def extract(
         bool,
         typer.Option(help="Replace a bundle of another job, or one in which questions failed."),
     ] = False,
-) -> None:
+) -> Any:
     """Write a bundle: the visual and text embeddings of a model on a dataset.
 
     A question whose image cannot be read, or that the model does not take, is a row of
@@ -75,8 +78,11 @@ def extract(
     )
     bundle = run(job, out, parts=parts, jobs=jobs, scheduler=scheduler or None, overwrite=overwrite)
     if bundle is None:
-        console.print(f"this part is done; the last worker joins them to [bold]{out}[/]")
-        return
-    console.print(f"{len(bundle)} samples in [bold]{out}[/]")
-    if failed := len(read_log(log_of(out))):
-        console.print(f"[red]{failed} questions failed:[/] see {log_of(out)}")
+        say(f"this part is done; the last worker joins them to [bold]{out}[/]")
+        return {"bundle": None, "samples": 0, "failed": 0}
+    say(f"{len(bundle)} samples in [bold]{out}[/]")
+    failed = len(read_log(log_of(out)))
+    outcome = {"bundle": out, "samples": len(bundle), "failed": failed}
+    if failed:
+        say(f"[red]{failed} questions failed:[/] see {log_of(out)}")
+    return PartFailed(outcome) if failed else outcome

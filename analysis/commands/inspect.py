@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from ..progress import console
+from ..manners import show
 
 
-def inspect(path: Annotated[Path, typer.Argument(help="A bundle.")]) -> None:
+def inspect(path: Annotated[Path, typer.Argument(help="A bundle.")]) -> dict[str, Any]:
     """Print what a bundle holds and where it came from.
 
     [bold]Example[/]: mitheory inspect bundles/fly
@@ -19,6 +19,8 @@ def inspect(path: Annotated[Path, typer.Argument(help="A bundle.")]) -> None:
     from mitheory.bundle import inspect as describe
 
     table = Table("field", "value", title=str(path))
-    for key, value in describe(path).items():
+    found = describe(path)
+    for key, value in found.items():
         table.add_row(str(key), str(value))
-    console.print(table)
+    show(table)
+    return found

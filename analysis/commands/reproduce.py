@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..progress import console
+from ..manners import PartFailed, say
 from .audit import audited
 from .figures import figures
 from .options import Device, Jobs, Model, Out, Seed, command_line
@@ -23,7 +23,7 @@ def reproduce(
     seed: Seed = 0,
     jobs: Jobs = 2,
     device: Device = "cpu",
-) -> None:
+) -> Any:
     """Run the paper's method and its peers on the embedded model; audit its embeddings.
 
     Writes tables, figures and index.html, and the report of the audit to audit/.
@@ -39,10 +39,13 @@ def reproduce(
     changes = {"limit": limit} if limit else {}
     run = Run.make(quick=quick, model=model, seed=seed, **changes)
     compute(run, out, jobs=jobs, device=device, command=command_line())
-    console.print("[bold]4/5[/] studies of what the paper leaves open")
+    say("[bold]4/5[/] studies of what the paper leaves open")
     context = Context(out, model=model, seed=seed, quick=quick, jobs=jobs, device=device)
     run_studies(context)
-    console.print("[bold]5/5[/] audit the embeddings")
-    audited(out / "bundle", out / "audit", None, {"seed": seed, "model": model}, jobs)
+    say("[bold]5/5[/] audit the embeddings")
+    done = audited(out / "bundle", out / "audit", None, {"seed": seed, "model": model}, jobs)
     figures(out, force=False)
-    console.print(f"open [bold]{out / 'index.html'}[/]")
+    page = out / "index.html"
+    say(f"open [bold]{page}[/]")
+    outcome = {"page": page, "results": out / "results.parquet", "audit": done.records}
+    return PartFailed(outcome) if done.errors else outcome

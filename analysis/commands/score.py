@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from ..progress import console
+from ..datasets import BENCHMARKS
+from ..manners import say, show
 from .options import Out, command_line
 
 
 def score(
-    dataset: Annotated[str, typer.Argument(help="A benchmark; `mitheory datasets` lists them.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="A benchmark; `mitheory datasets` lists them.",
+            autocompletion=lambda: list(BENCHMARKS),
+        ),
+    ],
     answers: Annotated[
         Path, typer.Option(help="JSON Lines with sample_id and answer (or error) a line.")
     ],
@@ -43,7 +50,7 @@ def score(
         typer.Option(help="Prompt of the judge: a text, or the official evaluator's .py."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
-) -> None:
+) -> dict[str, Any]:
     """Score a file of answers as the field does, with intervals over images.
 
     Writes scores.csv and scores.parquet (a row per metric and group), samples.parquet (a row per
@@ -68,8 +75,9 @@ def score(
         shown.add_row(
             row["group"], row["metric"], value, str(row["n"]), str(row["failed"]), row["note"]
         )
-    console.print(shown)
-    console.print(f"tables in [bold]{out}[/]")
+    show(shown)
+    say(f"tables in [bold]{out}[/]")
+    return {"folder": out, "scores": table}
 
 
 def _short(number: float | None) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
-from ..progress import console
+from ..manners import say, show
 from .options import Device, Jobs, Model, Out, Seed
 
 
@@ -21,8 +22,8 @@ def study(
     seed: Seed = 0,
     jobs: Jobs = 2,
     device: Device = "cpu",
-    show: Annotated[bool, typer.Option("--list", help="Name the studies and stop.")] = False,
-) -> None:
+    list_only: Annotated[bool, typer.Option("--list", help="Name the studies and stop.")] = False,
+) -> Any:
     """Answer what the paper leaves open, study by study; tables go to OUT/studies.
 
     A study that is done is not done again unless its code, model, seed or size have changed.
@@ -31,10 +32,12 @@ def study(
     """
     from ..studies import STUDIES, Context, run_studies
 
-    if show:
+    if list_only:
         for known in STUDIES.values():
-            console.print(f"[bold]{known.name}[/]: {known.title}")
-        return
+            show(f"[bold]{known.name}[/]: {known.title}")
+        return [{"name": known.name, "title": known.title} for known in STUDIES.values()]
     context = Context(out, model=model, seed=seed, quick=quick, jobs=jobs, device=device)
-    for path in run_studies(context, names or None):
-        console.print(str(path))
+    tables = run_studies(context, names or None)
+    for path in tables:
+        say(escape(str(path)))
+    return {"tables": tables}
