@@ -101,7 +101,7 @@ def test_no_matrix_of_the_layer_is_ever_held():
 
 def test_patches_of_a_token_are_averaged_and_must_fill_it():
     segments = [torch.arange(8.0).view(1, 2, 4), torch.ones(1, 2, 4)]
-    assert by_token(segments, 4).tolist() == [3.5, 1.0]
+    assert by_token(segments, 4).tolist() == [[1.5, 1.0], [5.5, 1.0]]
     with pytest.raises(ShapeError, match="multiple of 4, got 6"):
         by_token([torch.ones(1, 2, 6)], 4)
 
@@ -290,7 +290,7 @@ def test_windows_are_undone_as_the_tower_undoes_its_tokens():
     def pass_(x):
         with torch.no_grad(), probing(visual, layer, "received") as seen:
             out = model.model.get_image_features(x, grid, return_dict=True)
-        scores = by_token(seen, 4)
+        scores = by_token(seen, 4).mean(0)
         return out.pooler_output[0], unwindowed(scores, grid, visual.config), scores
 
     before = pass_(pixels)

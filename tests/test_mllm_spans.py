@@ -139,10 +139,14 @@ def test_offsets_and_ids_find_the_same_words(kind, name, scope):
 
 
 words = st.lists(
-    st.text(st.characters(codec="utf-8", categories=["Ll", "Lu", "Nd", "So"]), min_size=1,
-            max_size=6),
-    min_size=1, max_size=6,
-).map(" ".join)  # fmt: skip
+    st.text(
+        st.characters(codec="utf-8", categories=["Ll", "Lu", "Nd", "So"], exclude_characters="▁"),
+        min_size=1,
+        max_size=6,
+    ),
+    min_size=1,
+    max_size=6,
+).map(" ".join)  # without the sign that stands for a blank in LLaMA's tokens
 
 
 @given(question=words, kind=st.sampled_from(sorted(TEMPLATES)), n_image=st.integers(1, 40))

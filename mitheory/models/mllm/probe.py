@@ -212,7 +212,7 @@ def _configs(tower: Any) -> list[Any]:
 
 
 def by_token(seen: list[Tensor], merge: int) -> Tensor:
-    """Mean over heads and over the patches that a merger makes one token.
+    """Mean over the patches that a merger makes one token, for every head.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def by_token(seen: list[Tensor], merge: int) -> Tensor:
     Returns
     -------
     Tensor
-        (tokens,) float32, in the order in which the layer saw them.
+        (heads, tokens) float32, in the order in which the layer saw them.
 
     Raises
     ------
@@ -233,19 +233,19 @@ def by_token(seen: list[Tensor], merge: int) -> Tensor:
     Examples
     --------
     >>> by_token([torch.tensor([[[1.0, 3.0, 5.0, 7.0]]]), torch.tensor([[[2.0, 4.0]]])], 2)
-    tensor([2., 6., 3.])
+    tensor([[2., 6., 3.]])
     """
-    flat = torch.cat([segment[0].mean(0) for segment in seen])
-    if len(flat) % merge:
-        raise ShapeError(f"patches: expected a multiple of {merge}, got {len(flat)}")
-    return flat.view(-1, merge).mean(-1)
+    flat = torch.cat([segment[0] for segment in seen], dim=-1)
+    if flat.shape[-1] % merge:
+        raise ShapeError(f"patches: expected a multiple of {merge}, got {flat.shape[-1]}")
+    return flat.unflatten(-1, (-1, merge)).mean(-1)
 
 
 def window_order(grid_thw: Tensor, vision_config: Any) -> Tensor:
     """Places (tokens,) in raster order of the tokens as the window layers of Qwen2.5-VL see them.
 
-    Source: Qwen2.5-VL (its vision tower permutes patches into windows before the first layer, and
-    its merged tokens back after the last).
+    Its vision tower permutes patches into windows before the first layer, and its merged tokens
+    back after the last.
     """
     from transformers.vision_utils import get_vision_window_index
 
@@ -260,8 +260,8 @@ def window_order(grid_thw: Tensor, vision_config: Any) -> Tensor:
 
 
 def unwindowed(scores: Tensor, grid_thw: Tensor, vision_config: Any) -> Tensor:
-    """Scores (tokens,) in raster order, of scores in the order of the windows."""
+    """Scores (..., tokens) in raster order, of scores in the order of the windows."""
     order = window_order(grid_thw, vision_config).to(scores.device)
     out = torch.empty_like(scores)
-    out[order] = scores
+    out[..., order] = scores
     return out
