@@ -16,6 +16,8 @@ from mitheory.models.mllm.registry import family_of
 from mitheory.testing import tiny_inputs, tiny_model
 
 LLAVA = "LlavaForConditionalGeneration"
+NEXT = "LlavaNextForConditionalGeneration"
+VIDEO = "VideoLlavaForConditionalGeneration"
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,19 @@ CASES = {
     "llava": Case(LLAVA, ((4, "image", 6),)),
     "llava, batch": Case(LLAVA, ((4, "image", 3), (2, "image", 9))),
     "llava, two images": Case(LLAVA, ((2, "image", 3, "image", 4), (1, "image", 5))),
+    "next": Case(NEXT, ((4, "image", 6),)),
+    "next, batch": Case(NEXT, ((4, "image", 3), (2, "image", 9))),
+    "next, two images": Case(NEXT, ((1, "image", 5), (2, "image", 3, "image", 4))),
+    "video-llava, image": Case(VIDEO, ((4, "image", 6),)),
+    "video-llava, video": Case(VIDEO, ((4, "video", 6),)),
+    "video-llava, both": Case(VIDEO, ((1, "video", 2, "image", 3),)),
+    "video-llava, two videos": Case(VIDEO, ((2, "video", 1, "video", 4), (7, "video", 3))),
+    "video-llava, image beside video": Case(VIDEO, ((4, "image", 6), (2, "video", 3))),
+    "video-llava, batch": Case(VIDEO, ((4, "video", 6), (2, "video", 3))),
 }
 """Every test of what must hold of a class goes through all of these."""
 
-ONE_EACH = {case.architecture: name for name, case in CASES.items() if len(case.prompts) == 2}
+ONE_EACH = {case.architecture: name for name, case in CASES.items() if name.endswith(", batch")}
 """For tests that need one case per class, with a batch of two."""
 
 

@@ -62,6 +62,8 @@ class Tiny:
 
 TINY: dict[str, str] = {
     "LlavaForConditionalGeneration": "llava:LLAVA",
+    "LlavaNextForConditionalGeneration": "llava:LLAVA_NEXT",
+    "VideoLlavaForConditionalGeneration": "llava:VIDEO_LLAVA",
 }
 """Class of `transformers` -> module of this package and its `Tiny`."""
 

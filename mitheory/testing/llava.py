@@ -1,4 +1,4 @@
-"""Tiny LLaVA-1.5: a grid of 4 × 4 patches, three layers everywhere."""
+"""Tiny LLaVA-1.5, LLaVA-NeXT and Video-LLaVA: a grid of 4 × 4 patches, three layers everywhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 from ..models.mllm.requirements import transformers
 from .checkpoints import Medium, Tiny
@@ -70,3 +71,90 @@ def stacked(name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 LLAVA = Tiny(("<image>",), _config, _medium, stacked, _processor)
+
+
+# --- LLaVA-NeXT -------------------------------------------------------------------------------
+
+PINPOINTS = [[32, 64], [64, 32], [64, 64]]
+SIZES = ((40, 60), (64, 20), (33, 64), (50, 50))  # of images: height, width
+
+
+def _next_config(tokenizer: Any) -> Any:
+    return transformers().LlavaNextConfig(
+        vision_config=vision_config(),
+        text_config=text_config(tokenizer),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=PINPOINTS,
+    )
+
+
+def _next_medium(config: Any, modality: str, generator: torch.Generator, index: int) -> Medium:
+    from transformers.models.llava_next import modeling_llava_next as library
+
+    size = SIZES[index % len(SIZES)]
+    views = library.image_size_to_num_patches(list(size), PINPOINTS, SIDE)
+    rows, cols = library.get_anyres_image_grid_shape(list(size), PINPOINTS, SIDE)
+    side = SIDE // PATCH
+    large = library.unpad_image(torch.empty(1, rows * side, cols * side), list(size))
+    count = side * side + large.shape[1] * (large.shape[2] + 1)
+    pixels = torch.randn(views, 3, SIDE, SIDE, generator=generator)
+    tensors = {"pixel_values": pixels, "image_sizes": torch.tensor(size)}
+    return Medium(tensors, (config.image_token_id,) * count)
+
+
+def _padded_views(name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Images of unequal numbers of views, filled up with zeros, as the processor does."""
+    if name != "pixel_values":
+        return torch.stack(list(tensors))
+    most = max(len(views) for views in tensors)
+    return torch.stack([pad(views, (0,) * 7 + (most - len(views),)) for views in tensors])
+
+
+def _next_processor(tokenizer: Any, config: Any) -> Any:
+    library = transformers()
+    square = {"height": SIDE, "width": SIDE}
+    return library.LlavaNextProcessor(
+        library.LlavaNextImageProcessor(
+            size={"shortest_edge": SIDE}, crop_size=square, image_grid_pinpoints=PINPOINTS
+        ),
+        tokenizer,
+        patch_size=PATCH,
+        vision_feature_select_strategy=config.vision_feature_select_strategy,
+        num_additional_image_tokens=1,
+        chat_template=TEMPLATE,
+    )
+
+
+LLAVA_NEXT = Tiny(("<image>",), _next_config, _next_medium, _padded_views, _next_processor)
+
+# --- Video-LLaVA ------------------------------------------------------------------------------
+
+FRAMES = 3
+
+
+def _video_config(tokenizer: Any) -> Any:
+    patches = (SIDE // PATCH) ** 2
+    return transformers().VideoLlavaConfig(
+        vision_config=vision_config(),
+        text_config=text_config(tokenizer),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_seq_length=patches,
+        video_seq_length=FRAMES * (patches + 1),
+    )
+
+
+def _video_medium(config: Any, modality: str, generator: torch.Generator, index: int) -> Medium:
+    if modality == "image":
+        return _medium(config, modality, generator, index)
+    pixels = torch.randn(FRAMES, 3, SIDE, SIDE, generator=generator)
+    tokens = (config.video_token_id,) * config.video_seq_length
+    return Medium({"pixel_values_videos": pixels}, tokens)
+
+
+def _none(tokenizer: Any, config: Any) -> Any:
+    """Video-LLaVA's processor needs torchvision."""
+    return None
+
+
+VIDEO_LLAVA = Tiny(("<image>", "<video>"), _video_config, _video_medium, stacked, _none)

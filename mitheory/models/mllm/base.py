@@ -45,6 +45,9 @@ class Family:
     further: tuple[str, ...] = ()
     """Other inputs that the encoder needs, such as the sizes of the images."""
 
+    statistic: str = "cls"
+    """What is read of its attention, a name of `probe.STATISTICS`."""
+
     def __init__(self, model: Any, options: Options | None = None) -> None:
         self.model = model
         self.options = options or Options()
@@ -57,6 +60,23 @@ class Family:
 
     def layouts(self, modality: str, inputs: Mapping[str, Any], features: Features) -> list[Layout]:
         """What the rows of every image, or video, are."""
+        raise NotImplementedError
+
+    def tower(self, modality: str) -> Any:
+        """The vision encoder, whose attention can be watched."""
+        raise NotImplementedError
+
+    def watched(self, modality: str) -> Any:
+        """The attention module that the Attention baselines read."""
+        raise NotImplementedError
+
+    def attention(
+        self, modality: str, inputs: Mapping[str, Any], seen: Any, features: Features
+    ) -> list[Tensor]:
+        """Attention (heads, n_i) on the rows of every image; NaN where a row has none.
+
+        `seen` is what the watched module gave.
+        """
         raise NotImplementedError
 
     def positions(self, inputs: Mapping[str, Any]) -> Tensor:
@@ -77,13 +97,14 @@ class Family:
         return None if value is None else int(value)
 
     @torch.no_grad()
-    def encode(self, inputs: Mapping[str, Any]) -> Encoded:
+    def encode(self, inputs: Mapping[str, Any], *, attention: bool = False) -> Encoded:
         """The visual tokens of a batch and its full prompts; the vision encoder runs once.
 
         Parameters
         ----------
         inputs : what the processor gives: ``input_ids`` with one placeholder for every visual
             token, ``attention_mask``, pixels and what belongs to them
+        attention : also read the attention of one layer of the vision encoder, in the same pass
 
         Raises
         ------
@@ -98,11 +119,13 @@ class Family:
         features: dict[str, Features] = {}
         blocks: list[list[VisualBlock]] = [[] for _ in given["input_ids"]]
         for modality, pixels in self.pixels.items():
-            if given.get(pixels) is not None:
-                features[modality] = self.features(modality, given)
-                layouts = self.layouts(modality, given, features[modality])
-                for sample, block in self._placed(modality, given, features[modality], layouts):
-                    blocks[sample].append(block)
+            if given.get(pixels) is None:
+                continue
+            features[modality], paid = self._looked(modality, given, attention)
+            layouts = self.layouts(modality, given, features[modality])
+            for sample, block in self._placed(modality, given, features[modality], layouts):
+                own = None if paid is None else paid[block.index]
+                blocks[sample].append(replace(block, attention=own))
         return Encoded(
             given["input_ids"],
             given["attention_mask"],
@@ -112,9 +135,49 @@ class Family:
             self.options,
         )
 
+    def _looked(
+        self, modality: str, given: Mapping[str, Any], attention: bool
+    ) -> tuple[Features, list[Tensor] | None]:
+        """One pass of the vision encoder, watched if its attention is asked for."""
+        if not attention:
+            return self.features(modality, given), None
+        from .probe import probing
+
+        with probing(self.tower(modality), self.watched(modality), self.statistic) as seen:
+            features = self.features(modality, given)
+        return features, self.attention(modality, given, self.collected(seen), features)
+
+    def collected(self, seen: list[Tensor]) -> Any:
+        """What a watched module gave in one pass; one tensor (images, heads, n) where it is called
+        once for all images."""
+        (once,) = seen
+        return once
+
+    def needed(self, name: str, inputs: Mapping[str, Any]) -> Any:
+        """An input that belongs to the pixels.
+
+        Raises
+        ------
+        MissingInputError
+            If it is not there.
+        """
+        if inputs.get(name) is None:
+            raise MissingInputError(
+                f"{name}: {type(self.model).__name__} needs it with its pixels, got "
+                f"{sorted(inputs)}"
+            )
+        return inputs[name]
+
     def named(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs by the names that `forward` has, checked; what is None is left out."""
-        given = {self.renamed.get(k, k): v for k, v in inputs.items() if v is not None}
+        given: dict[str, Any] = {}
+        for name, value in inputs.items():
+            if value is None:
+                continue
+            own = self.renamed.get(name, name)
+            if own in given:
+                raise ParameterError(f"inputs: {name!r} and {own!r} are one, expected one of them")
+            given[own] = value
         known = {*COMMON, *IGNORED, *self.pixels.values(), *self.further}
         unknown = sorted(set(given) - known)
         if unknown:
@@ -177,6 +240,11 @@ class Family:
                     f"{modality} {index}: its {len(own)} visual tokens meet placeholders of "
                     f"the prompts {samples}; every prompt needs as many as its own have"
                 )
+            if len(layouts[index]) != len(rows):
+                raise ShapeError(
+                    f"{modality} {index}: expected {len(layouts[index])} visual tokens by its "
+                    f"size, got {len(rows)}"
+                )
             block = VisualBlock(modality, index, rows, layouts[index], own[:, 1])
             found.append((samples[0], block))
         return found
@@ -213,7 +281,7 @@ class Family:
         ParameterError
             If the model has no such positions.
         """
-        policy = self.options.positions if positions is None else positions
+        policy = encoded.options.positions if positions is None else positions
         if policy not in POSITIONS:
             raise ParameterError(f"positions: expected one of {list(POSITIONS)}, got {policy!r}")
         masks = shown(encoded, keep)

@@ -54,6 +54,24 @@ class Layout:
         return cls(kind, coords, (rows, cols) if frames == 1 else (rows, cols, frames))
 
 
+def with_cls(patches: Layout) -> Layout:
+    """Patches with a class token before those of every frame.
+
+    Examples
+    --------
+    >>> with_cls(Layout.of_grid(1, 2, 2)).kind.tolist()
+    [2, 0, 0, 2, 0, 0]
+    """
+    frames = patches.grid[2] if patches.grid is not None and len(patches.grid) == 3 else 1
+    per_frame = len(patches) // frames
+    kind = torch.full((frames, per_frame + 1), CLS)
+    kind[:, 1:] = patches.kind.view(frames, per_frame)
+    coords = torch.full((frames, per_frame + 1, 4), -1)
+    coords[:, :, 0], coords[:, :, 1] = patches.coords[0, 0], torch.arange(frames)[:, None]
+    coords[:, 1:] = patches.coords.view(frames, per_frame, 4)
+    return Layout(kind.flatten(), coords.flatten(0, 1), patches.grid)
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """What the model's encoder gave for all images, or all videos, of a batch.
@@ -109,6 +127,8 @@ class VisualBlock:
     layout : Layout
     columns : (n,) int64
         Where they stand in the prompt, padding included.
+    attention : (heads, n) float32 or None
+        Of the vision encoder, if it was asked for; NaN where a token has none.
     """
 
     modality: str
@@ -116,6 +136,7 @@ class VisualBlock:
     features: Tensor
     layout: Layout
     columns: Tensor
+    attention: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +182,15 @@ class Encoded:
         blocks = zip(self.blocks[sample], self.candidates(sample), strict=True)
         parts = [block.features[scored.to(block.features.device)] for block, scored in blocks]
         return torch.cat(parts) if parts else torch.empty(0, 0)
+
+    def attention(self, sample: int) -> Tensor | None:
+        """(heads, n_v): the vision encoder's attention on the candidates, if it was asked for."""
+        parts = []
+        for block, scored in zip(self.blocks[sample], self.candidates(sample), strict=True):
+            if block.attention is None:
+                return None
+            parts.append(block.attention[:, scored.to(block.attention.device)])
+        return torch.cat(parts, dim=1) if parts else None
 
     def columns(self, sample: int) -> Tensor:
         """(n_v,) int64: where the candidates stand in the prompt."""

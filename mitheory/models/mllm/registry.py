@@ -12,6 +12,8 @@ from .requirements import check_class
 
 FAMILIES: dict[str, str] = {
     "LlavaForConditionalGeneration": "llava:Llava",
+    "LlavaNextForConditionalGeneration": "llava_next:LlavaNext",
+    "VideoLlavaForConditionalGeneration": "video_llava:VideoLlava",
 }
 """Class of `transformers` -> module of this package and its family."""
 

@@ -1,0 +1,80 @@
+"""What families with a CLIP encoder share: square grids, and the attention of the class token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import ParameterError, ShapeError
+from .base import Family
+from .records import Features, Layout, with_cls
+
+
+class Clip(Family):
+    """A family whose encoder is CLIP: its class token looks at all patches."""
+
+    statistic = "cls"
+
+    @property
+    def has_cls(self) -> bool:
+        """Whether the class token of an image is projected, too."""
+        return bool(self.model.config.vision_feature_select_strategy == "full")
+
+    def tower(self, modality: str) -> Any:
+        """The encoder."""
+        return self.model.model.vision_tower
+
+    def watched(self, modality: str) -> Any:
+        """The attention of the layer whose output is projected, or of the layer of the option.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such layer.
+        """
+        layers = self.tower(modality).encoder.layers
+        wanted = self.options.attention_layer
+        if wanted is None:
+            projected = self.model.config.vision_feature_layer
+            if not isinstance(projected, int):
+                projected = projected[-1]
+            # hidden state k is what layer k - 1 gives; from the end both are counted alike
+            wanted = projected - 1 if projected > 0 else projected
+        if not -len(layers) <= wanted < len(layers):
+            raise ParameterError(
+                f"attention_layer: expected one of {len(layers)} layers, got {wanted}"
+            )
+        return layers[wanted].self_attn
+
+    def attention(
+        self, modality: str, inputs: Mapping[str, Any], seen: Tensor, features: Features
+    ) -> list[Tensor]:
+        """Attention (heads, n_i) of the class token on every patch; NaN for itself."""
+        if self.has_cls:
+            seen = torch.cat([seen.new_full((*seen.shape[:2], 1), torch.nan), seen], dim=2)
+        return list(seen)
+
+
+def square(n: int, *, has_cls: bool) -> Layout:
+    """A square of patches, behind a class token if there is one.
+
+    Raises
+    ------
+    ShapeError
+        If they form no square.
+
+    Examples
+    --------
+    >>> layout = square(5, has_cls=True)
+    >>> layout.kind.tolist(), layout.grid
+    ([2, 0, 0, 0, 0], (2, 2))
+    """
+    side = math.isqrt(n - has_cls)
+    if side * side != n - has_cls:
+        raise ShapeError(f"image: expected a square number of patches, got {n - has_cls}")
+    patches = Layout.of_grid(side, side)
+    return with_cls(patches) if has_cls else patches
