@@ -2,7 +2,8 @@
 
 The front door is `select`; the parts it is made of are modules in the order of the data flow:
 `distributions`, `priors`, `pmi`, `aggregation`, `properties`, `scores`, `setfunctions`,
-`selection`. Beside them stand `bundle` and `statistics`, and `models`, which nothing here imports.
+`selection`. Beside them stand `bundle` and `statistics`, and `models`, which nothing here imports;
+`prune`, which is theirs, is looked up there when it is asked for.
 
 Each is imported when it is asked for: what reads tables only, such as the figures, needs no torch.
 """
@@ -35,6 +36,7 @@ __all__ = [
     "SetFunction",
     "cross_pmi",
     "mi_score",
+    "prune",
     "select",
     "select_batch",
     "self_pmi",
@@ -52,6 +54,7 @@ _HOME = {
     "SetFunction": "setfunctions",
     "cross_pmi": "pmi",
     "mi_score": "scores",
+    "prune": "models.mllm.pruning",
     "select": "selection",
     "select_batch": "selection",
     "self_pmi": "pmi",

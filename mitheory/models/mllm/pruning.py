@@ -1,0 +1,284 @@
+"""A stock model, pruned for the length of a `with` block: three lines to try a method."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+
+from ...checks import check_count
+from ...errors import BudgetError, ParameterError
+from ...selection import Selection
+from .base import COMMON, IGNORED, Family
+from .options import Options
+from .records import Encoded
+from .registry import family_of
+from .selecting import check_method, chosen, looks_at_attention, nothing
+
+REFUSED = ("inputs_embeds", "past_key_values", "position_ids", "mm_encoder_outputs", "labels")
+"""What speaks of the full prompt, or of features that are encoded already."""
+
+UNTRIED = ("assistant_model", "prompt_lookup_num_tokens", "custom_generate")
+"""Ways of decoding that run the model on prompts of their own."""
+
+
+class Pruner:
+    """A model's `generate` and `forward`, with fewer visual tokens.
+
+    Attributes
+    ----------
+    selections : list
+        Of the last call, one per prompt; None for prompts without an image.
+    kept : list of (k,) int64
+        Of the last call: places among the visual tokens of each prompt.
+    encoded : Encoded or None
+        Of the last call; `encoded.coords` says where the tokens stand in the image.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        tokenizer: Any,
+        method: str,
+        budget: int | float,
+        *,
+        seed: int = 0,
+        columns: Callable[[Tensor, Tensor], Tensor] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.family, self.tokenizer, self.method, self.budget = family, tokenizer, method, budget
+        self.seed, self.options = seed, dict(options or {})
+        self.wanted = check_method(method, self.options)
+        self._columns = columns or self._question
+        self.selections: list[Selection | None] = []
+        self.kept: list[Tensor] = []
+        self.encoded: Encoded | None = None
+
+    @property
+    def names(self) -> set[str]:
+        """Inputs that are the encoder's; the rest are those of `generate` or `forward`."""
+        family = self.family
+        return {
+            *COMMON, *IGNORED, *family.pixels.values(), *family.renamed, *family.further
+        }  # fmt: skip
+
+    def has_pixels(self, inputs: Mapping[str, Any]) -> bool:
+        """Whether there is anything to prune."""
+        own = {self.family.renamed.get(k, k) for k, v in inputs.items() if v is not None}
+        return bool(own & set(self.family.pixels.values()))
+
+    def prune(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Inputs of the processor, and whatever else, with the visual tokens that the method keeps.
+
+        Raises
+        ------
+        ParameterError
+            If there is an input that speaks of the full prompt.
+        BudgetError
+            If a sample has fewer visual tokens than the budget.
+        """
+        refused = [name for name in REFUSED if inputs.get(name) is not None]
+        if refused:
+            raise ParameterError(f"a pruned model takes no {', '.join(refused)} beside pixels")
+        own = {name: value for name, value in inputs.items() if name in self.names}
+        rest = {name: value for name, value in inputs.items() if name not in self.names}
+        encoded = self.family.encode(own, attention=looks_at_attention(self.wanted))
+        self.selections = [self._chosen(encoded, sample) for sample in range(len(encoded))]
+        self.kept = [nothing() if s is None else s.indices.cpu() for s in self.selections]
+        self.encoded = encoded
+        return {**self.family.prune(encoded, self.kept), **rest}
+
+    def _chosen(self, encoded: Encoded, sample: int) -> Selection | None:
+        total = len(encoded.columns(sample))
+        if not total:
+            return None
+        if isinstance(self.budget, int) and self.budget > total:
+            raise BudgetError(
+                f"budget: prompt {sample} has {total} visual tokens, fewer than {self.budget}; "
+                f"a ratio, such as 0.25, fits every size"
+            )
+        columns = None
+        if "text" in self.wanted:
+            columns = self._columns(encoded.input_ids[sample], encoded.attention_mask[sample])
+        return chosen(
+            self.family,
+            encoded,
+            sample,
+            self.method,
+            budget=self.budget,
+            columns=columns,
+            seed=self.seed,
+            options=self.options,
+        )
+
+    def _question(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Columns of T by the option `text_scope`, from the ids alone."""
+        from .spans import by_ids
+
+        tokens = (self.family.placeholder(modality) for modality in ("image", "video"))
+        return by_ids(
+            ids,
+            self.tokenizer,
+            placeholders={token for token in tokens if token is not None},
+            scope=self.family.options.text_scope,
+            attention_mask=mask,
+        )
+
+
+@contextmanager
+def prune(
+    model: Any,
+    processor: Any,
+    *,
+    method: str = "mi_pruner",
+    budget: int | float = 64,
+    pruning: Options | None = None,
+    columns: Callable[[Tensor, Tensor], Tensor] | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Iterator[Pruner]:
+    """Inside the block, the model is shown only the visual tokens that a method keeps.
+
+    ``generate`` gives back the full prompt and the new tokens, as without pruning, so that what
+    cuts the prompt off by its length goes on working; ``forward`` gives logits of the pruned
+    prompt. Calls without images pass. Undone at the end of the block, also after an error.
+
+    Parameters
+    ----------
+    model : of `transformers`, of a class in `FAMILIES`
+    processor : its processor, or its tokenizer
+    method : a name of `SELECTORS` that needs nothing of the decoder
+    budget : visual tokens to keep, or a ratio in (0, 1]
+    pruning : positions, scope of T, newline and class rows, attention layer
+    columns : from the ids (s,) and mask (s,) of a prompt to the columns that are T; without, the
+        question is looked for by the markers of the chat template
+    seed : of methods that draw
+    options : of the method
+
+    Yields
+    ------
+    Pruner
+        `kept` and `selections` of the last call.
+
+    Raises
+    ------
+    UnknownNameError
+        If the model's class, or the method, is not known.
+    MissingInputError
+        If the method needs what is not there before the decoder, or there is no question.
+    ParameterError
+        For an option or an input that would be wrong, or a model that is being pruned already.
+
+    Examples
+    --------
+    >>> from mitheory.testing import tiny_inputs, tiny_model
+    >>> model = tiny_model("LlavaForConditionalGeneration")
+    >>> inputs = tiny_inputs(model, [[4, "image", 6]])
+    >>> with prune(model, None, method="divprune", budget=5) as pruner:
+    ...     said = model.generate(**inputs, max_new_tokens=3, do_sample=False)
+    >>> said.shape[1] - inputs["input_ids"].shape[1], len(pruner.kept[0])
+    (3, 5)
+    """
+    if isinstance(budget, int):
+        check_count("budget", budget, least=1)
+    if any(name in vars(model) and hasattr(vars(model)[name], "pruner") for name in PATCHED):
+        raise ParameterError("model: expected one that is not being pruned already")
+    tokenizer = getattr(processor, "tokenizer", processor)
+    pruner = Pruner(
+        family_of(model, pruning),
+        tokenizer,
+        method,
+        budget,
+        seed=seed,
+        columns=columns,
+        options=options,
+    )
+    before = {name: vars(model)[name] for name in PATCHED if name in vars(model)}
+    try:
+        for name, patched in PATCHED.items():
+            setattr(model, name, patched(pruner, getattr(model, name)))
+        yield pruner
+    finally:
+        for name in PATCHED:
+            vars(model).pop(name, None)
+        vars(model).update(before)
+
+
+def pruned_generate(pruner: Pruner, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A model's `generate` whose prompts are pruned first."""
+
+    @functools.wraps(original)
+    def generate(inputs: Tensor | None = None, generation_config: Any = None, **kwargs: Any) -> Any:
+        if inputs is not None:
+            if kwargs.get("input_ids") is not None:
+                raise ParameterError("generate: inputs and input_ids are one, got both")
+            kwargs["input_ids"] = inputs
+        if not pruner.has_pixels(kwargs):
+            return original(generation_config=generation_config, **kwargs)
+        untried = [name for name in UNTRIED if kwargs.get(name) is not None]
+        if untried:
+            raise ParameterError(f"generate: a pruned model decodes without {', '.join(untried)}")
+        _refuse_no_cache(pruner.family, generation_config, kwargs)
+        full = kwargs["input_ids"]
+        pruned = pruner.prune(kwargs)
+        dropped = full.shape[1] - pruned["input_ids"].shape[1]
+        for limit in ("max_length", "min_length"):
+            if kwargs.get(limit) is not None:  # both count the prompt
+                pruned[limit] = kwargs[limit] - dropped
+        found = original(generation_config=generation_config, **pruned)
+        return _behind_full_prompts(found, full, pruned["input_ids"].shape[1])
+
+    generate.pruner = pruner  # type: ignore[attr-defined]
+    return generate
+
+
+def pruned_forward(pruner: Pruner, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A model's `forward` whose prompts are pruned first, if they come with pixels."""
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind_partial(*args, **kwargs).arguments
+        given = {**bound, **bound.pop("kwargs", {})}
+        if not pruner.has_pixels(given):
+            return original(*args, **kwargs)
+        return original(**pruner.prune(given))
+
+    forward.pruner = pruner  # type: ignore[attr-defined]
+    return forward
+
+
+PATCHED = {"generate": pruned_generate, "forward": pruned_forward}
+
+
+def _refuse_no_cache(family: Family, config: Any, kwargs: Mapping[str, Any]) -> None:
+    """Without a cache `generate` drops a mask of ones, and the model then takes the gaps that
+    pruning leaves in the positions for borders between prompts: another answer, silently."""
+    if family.options.positions == "compacted":
+        return
+    used = kwargs.get("use_cache")
+    for source in (config, family.model.generation_config):
+        used = getattr(source, "use_cache", None) if used is None else used
+    if used is False:
+        raise ParameterError(
+            "use_cache: expected True with positions='kept', got False, with which the model would "
+            "take the gaps in the positions for borders between prompts"
+        )
+
+
+def _behind_full_prompts(found: Any, full: Tensor, pruned_length: int) -> Any:
+    """New tokens behind the prompts as they were given, one for each sequence."""
+    from torch import cat
+
+    is_record = not isinstance(found, Tensor)
+    sequences = found.sequences if is_record else found
+    prompts = full.to(sequences.device).repeat_interleave(len(sequences) // len(full), dim=0)
+    whole = cat([prompts, sequences[:, pruned_length:]], dim=1)
+    if not is_record:
+        return whole
+    found.sequences = whole
+    return found

@@ -1,0 +1,102 @@
+"""What a selector is given of an encoded sample, and what it chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import MissingInputError
+from ...names import lookup
+from ...selection import SELECTORS, Selection, select
+from .base import Family
+from .records import Encoded
+
+OFFERED = ("visual", "text", "cls_attention", "patch_attention")
+"""Inputs of `select` that stand before the decoder of every model."""
+
+OF_COLUMN_SUMS = ("attention", "mi_attention")
+"""Methods that read nothing of `patch_attention` but what every token receives."""
+
+
+def check_method(method: str, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The inputs that a method looks at, among those offered.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such method.
+    MissingInputError
+        If it needs something that is not there before the decoder.
+    """
+    entry = lookup(method, SELECTORS, "method")
+    offered = [n for n in OFFERED if n != "patch_attention" or method in OF_COLUMN_SUMS]
+    lacking = [name for name in entry.required(options) if name not in offered]
+    if lacking:
+        raise MissingInputError(
+            f"{method}: needs {', '.join(lacking)}; between projector and decoder there are "
+            f"{', '.join(offered)}"
+        )
+    return tuple(name for name in offered if name in entry.inputs)
+
+
+def looks_at_attention(wanted: tuple[str, ...]) -> bool:
+    """Whether the vision encoder's attention has to be read."""
+    return "cls_attention" in wanted or "patch_attention" in wanted
+
+
+def chosen(
+    family: Family,
+    encoded: Encoded,
+    sample: int,
+    method: str,
+    *,
+    budget: int | float,
+    columns: Tensor | None,
+    seed: int,
+    options: Mapping[str, Any],
+) -> Selection:
+    """A method's choice among the visual tokens of one sample, computed in float32.
+
+    Parameters
+    ----------
+    columns : of the prompt's tokens that are T; needed by methods that read the text
+    """
+    wanted = check_method(method, options)
+    given: dict[str, Any] = {"visual": encoded.visual(sample).float()}
+    if "text" in wanted and columns is not None:
+        given["text"] = family.text(encoded, sample, columns).float().to(given["visual"].device)
+    if looks_at_attention(wanted):
+        attention = encoded.attention(sample)
+        if attention is None:
+            raise MissingInputError(f"{method}: the batch was encoded without attention")
+        if "cls_attention" in wanted:
+            given["cls_attention"] = attention
+        else:
+            given["patch_attention"] = with_column_sums(attention.mean(0))
+    grid = encoded.grid(sample)
+    return select(method, budget=budget, seed=seed, grid=grid, **given, **options)
+
+
+def with_column_sums(received: Tensor) -> Tensor:
+    """A matrix (1, n, n) whose columns sum to what every token receives, its diagonal left out.
+
+    It stands for a layer's attention where only these sums are read, and takes no memory: every
+    row is the same.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from mitheory.selection.attention import received_attention
+    >>> received_attention(with_column_sums(torch.tensor([0.5, 0.25, 1.0]))[None])
+    tensor([[0.5000, 0.2500, 1.0000]])
+    """
+    n = len(received)
+    return (received / max(n - 1, 1)).expand(1, n, n)
+
+
+def nothing() -> Tensor:
+    """The kept set of a sample without an image."""
+    return torch.empty(0, dtype=torch.long)

@@ -1,0 +1,203 @@
+"""`with mitheory.prune(model, ...)`: a stock model, pruned for the length of a block."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mllm_cases import CASES, LLAVA, ONE_EACH, encoded_of, greedy_twin, model_of
+
+import mitheory
+from mitheory import select
+from mitheory.errors import (
+    BudgetError,
+    MissingInputError,
+    ParameterError,
+    ShapeError,
+    UnknownNameError,
+)
+from mitheory.models.mllm.options import Options
+from mitheory.testing import tiny_inputs, tiny_model
+
+STEPS = 5
+GREEDY = {"max_new_tokens": STEPS, "do_sample": False}
+every_class = pytest.mark.parametrize("name", ONE_EACH.values())
+
+
+def words(ids, mask):
+    """The last three tokens are T."""
+    return torch.arange(len(ids) - 3, len(ids))
+
+
+@every_class
+def test_generate_shows_what_the_selector_keeps(name):
+    """Against selecting by hand and decoding step by step."""
+    family, inputs, encoded = encoded_of(name)
+    model = family.model
+    with mitheory.prune(model, None, method="mi_pruner", budget=5, columns=words) as pruner:
+        said = model.generate(**inputs, **GREEDY)
+    keep = []
+    for i in range(2):
+        text = model.get_input_embeddings()(inputs["input_ids"][i, -3:]).detach()
+        keep.append(select("mi_pruner", visual=encoded.visual(i), text=text, budget=5).indices)
+    assert [k.tolist() for k in pruner.kept] == [k.tolist() for k in keep]
+    assert said[:, -STEPS:].tolist() == greedy_twin(family, encoded, keep, STEPS).tolist()
+    assert torch.equal(said[:, :-STEPS], inputs["input_ids"])
+
+
+@every_class
+def test_a_ratio_of_one_is_the_model_itself(name):
+    """Also its beams: sequences, and scores in the record."""
+    family, inputs, _ = encoded_of(name)
+    model = family.model
+    how = {"num_beams": 2, "num_return_sequences": 2, "return_dict_in_generate": True}
+    own = model.generate(**inputs, **GREEDY, **how)
+    with mitheory.prune(model, None, method="random", budget=1.0):
+        ours = model.generate(**inputs, **GREEDY, **how)
+    assert torch.equal(ours.sequences, own.sequences)
+    assert len(ours.sequences) == 4
+
+
+@every_class
+def test_forward_is_pruned_alike(name):
+    family, inputs, encoded = encoded_of(name)
+    model = family.model
+    with torch.no_grad(), mitheory.prune(model, None, method="divprune", budget=4) as pruner:
+        logits = model(**inputs).logits
+    expected = family.prune(encoded, pruner.kept)
+    with torch.no_grad():
+        assert torch.equal(logits, model(**expected).logits)
+    assert logits.shape[1] < inputs["input_ids"].shape[1]
+
+
+def test_everything_is_undone_also_after_an_error():
+    model = model_of(LLAVA)
+    inputs = tiny_inputs(model, CASES["llava"].prompts)
+    own = model.generate(**inputs, **GREEDY)
+    with mitheory.prune(model, None, method="divprune", budget=2):
+        assert not torch.equal(model.generate(**inputs, **GREEDY), own)
+    with (
+        pytest.raises(ZeroDivisionError),
+        mitheory.prune(model, None, method="divprune", budget=2),
+    ):
+        raise ZeroDivisionError
+    assert "generate" not in vars(model)
+    assert "forward" not in vars(model)
+    assert torch.equal(model.generate(**inputs, **GREEDY), own)
+
+
+def test_what_others_had_put_in_place_is_there_again():
+    """Libraries such as accelerate hang their own `forward` on an instance."""
+    model = tiny_model(LLAVA)
+    inputs = tiny_inputs(model, CASES["llava"].prompts)
+    stock, calls = model.forward, []
+
+    def counted(*args, **kwargs):
+        calls.append(1)
+        return stock(*args, **kwargs)
+
+    model.forward = counted
+    with mitheory.prune(model, None, method="divprune", budget=2):
+        model.generate(**inputs, **GREEDY)
+    assert vars(model)["forward"] is counted
+    assert len(calls) == STEPS
+
+
+def test_prompts_without_an_image_pass():
+    model = model_of(LLAVA)
+    ids = torch.tensor([[5, 6, 7]])
+    own = model.generate(input_ids=ids, **GREEDY)
+    with mitheory.prune(model, None, method="divprune", budget=2) as pruner:
+        assert torch.equal(model.generate(ids, **GREEDY), own)
+        both = tiny_inputs(model, [(3,), (2, "image", 4)])
+        model.generate(**both, **GREEDY)
+    assert [len(k) for k in pruner.kept] == [0, 2]
+    assert pruner.selections[0] is None
+
+
+def test_lengths_count_the_full_prompt():
+    """`max_length` includes the prompt, as the caller knows it."""
+    model = model_of(LLAVA)
+    inputs = tiny_inputs(model, CASES["llava"].prompts)
+    width = inputs["input_ids"].shape[1]
+    with mitheory.prune(model, None, method="divprune", budget=2):
+        said = model.generate(**inputs, max_length=width + 3, do_sample=False)
+    assert said.shape[1] == width + 3
+
+
+def test_gaps_without_a_cache_are_refused():
+    """`generate` drops a mask of ones there, and gaps in the positions are then taken for borders
+    between prompts; the stock call shows that it is wrong."""
+    family, inputs, encoded = encoded_of("llava")
+    keep = [torch.tensor([1, 7, 12])]
+    right = greedy_twin(family, encoded, keep, STEPS)
+    wrong = family.model.generate(**family.prune(encoded, keep), **GREEDY, use_cache=False)
+    assert wrong[:, -STEPS:].tolist() != right.tolist()
+    model = family.model
+    with mitheory.prune(model, None, method="divprune", budget=3):
+        with pytest.raises(ParameterError, match="use_cache: expected True"):
+            model.generate(**inputs, **GREEDY, use_cache=False)
+        from transformers import GenerationConfig
+
+        with pytest.raises(ParameterError, match="use_cache: expected True"):
+            model.generate(**inputs, generation_config=GenerationConfig(use_cache=False))
+
+
+def test_compacted_positions_need_no_cache():
+    """Without gaps there is nothing to be mistaken."""
+    model = model_of(LLAVA)
+    inputs = tiny_inputs(model, CASES["llava"].prompts)
+    compacted = Options(positions="compacted")
+    with mitheory.prune(model, None, method="divprune", budget=3, pruning=compacted):
+        cached = model.generate(**inputs, **GREEDY)
+        assert torch.equal(model.generate(**inputs, **GREEDY, use_cache=False), cached)
+    with mitheory.prune(model, None, method="divprune", budget=3):
+        assert not torch.equal(model.generate(**inputs, **GREEDY), cached)
+
+
+def test_what_cannot_be_right_is_refused():
+    model = model_of(LLAVA)
+    inputs = tiny_inputs(model, CASES["llava"].prompts)
+    with mitheory.prune(model, None, method="divprune", budget=3):
+        with pytest.raises(ParameterError, match="takes no position_ids beside pixels"):
+            model.generate(**inputs, position_ids=inputs["input_ids"], **GREEDY)
+        with pytest.raises(ParameterError, match="takes no labels beside pixels"):
+            model(**inputs, labels=inputs["input_ids"])
+        with pytest.raises(ParameterError, match="decodes without prompt_lookup_num_tokens"):
+            model.generate(**inputs, prompt_lookup_num_tokens=2, **GREEDY)
+        with pytest.raises(ParameterError, match="inputs and input_ids are one"):
+            model.generate(inputs["input_ids"], **inputs)
+        with pytest.raises(ParameterError, match="being pruned already"):
+            mitheory.prune(model, None, method="divprune", budget=3).__enter__()
+        fewer = inputs | {"input_ids": inputs["input_ids"][:, :-9]}
+        with pytest.raises(ShapeError):
+            model.generate(**fewer, **GREEDY)
+    with (
+        mitheory.prune(model, None, method="divprune", budget=17),
+        pytest.raises(BudgetError, match="prompt 0 has 16 visual tokens, fewer than 17"),
+    ):
+        model.generate(**inputs, **GREEDY)
+
+
+@pytest.mark.parametrize(
+    ("method", "error", "message"),
+    [
+        ("mi_prunner", UnknownNameError, "did you mean 'mi_pruner'"),
+        ("fastv", MissingInputError, "fastv: needs text_attention; between projector and decoder"),
+        ("log_mass_attention", MissingInputError, "needs patch_attention"),
+    ],
+)
+def test_methods_that_cannot_run_here(method, error, message):
+    with (
+        pytest.raises(error, match=message),
+        mitheory.prune(model_of(LLAVA), None, method=method, budget=3),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("budget", [0, -3, True])
+def test_budgets_that_are_none(budget):
+    with (
+        pytest.raises((BudgetError, ParameterError)),
+        mitheory.prune(model_of(LLAVA), None, method="divprune", budget=budget),
+    ):
+        pass
