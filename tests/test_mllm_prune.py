@@ -16,7 +16,7 @@ from mitheory.errors import (
     UnknownNameError,
 )
 from mitheory.models.mllm.options import Options
-from mitheory.testing import tiny_inputs, tiny_model
+from mitheory.testing import save_tiny, tiny_inputs, tiny_model
 
 STEPS = 5
 GREEDY = {"max_new_tokens": STEPS, "do_sample": False}
@@ -201,3 +201,31 @@ def test_budgets_that_are_none(budget):
         mitheory.prune(model_of(LLAVA), None, method="divprune", budget=budget),
     ):
         pass
+
+
+def test_three_lines_with_a_real_processor(tmp_path):
+    """The checkpoint from disk; T is the question as the tokenizer splits it in the prompt."""
+    import numpy as np
+    import transformers
+
+    folder = save_tiny(LLAVA, tmp_path)
+    processor = transformers.AutoProcessor.from_pretrained(folder)
+    model = transformers.LlavaForConditionalGeneration.from_pretrained(folder)
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    question = "What color is the shirt?"
+    text = f"USER: <image>\n{question} ASSISTANT:"
+    inputs = processor(images=[image], text=[text], return_tensors="pt")
+    with mitheory.prune(model, processor, method="mi_pruner", budget=5) as pruner:
+        model.generate(**inputs, max_new_tokens=1, do_sample=False)
+    ids = inputs["input_ids"][0]
+    spelled = processor.tokenizer.convert_ids_to_tokens(ids)
+    pieces = ["W", "hat", "▁color", "▁is", "▁the", "▁shirt", "?"]  # not "▁What", as it is alone
+    first = spelled.index("W")
+    assert spelled[first : first + len(pieces)] == pieces
+    words_of_it = ids[first : first + len(pieces)]
+    embedded = model.get_input_embeddings()(words_of_it).detach()
+    visual = pruner.encoded.visual(0)
+    assert (
+        pruner.kept[0].tolist()
+        == select("mi_pruner", visual=visual, text=embedded, budget=5).indices.tolist()
+    )

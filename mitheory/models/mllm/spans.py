@@ -238,7 +238,7 @@ def by_ids(
     kept = [
         column
         for column, (a, b) in zip(columns, spans, strict=True)
-        if a < end and b > start and tokens[column] not in special and text[a:b].strip()
+        if tokens[column] not in special and text[max(a, start) : min(b, end)].strip()
     ]
     if not kept:
         raise MissingInputError(
