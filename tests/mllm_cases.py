@@ -20,6 +20,20 @@ NEXT = "LlavaNextForConditionalGeneration"
 VIDEO = "VideoLlavaForConditionalGeneration"
 
 
+QWEN = {
+    "qwen2": "Qwen2VLForConditionalGeneration",
+    "qwen2.5": "Qwen2_5_VLForConditionalGeneration",
+    "qwen3": "Qwen3VLForConditionalGeneration",
+    "qwen3 moe": "Qwen3VLMoeForConditionalGeneration",
+}
+QWEN_PROMPTS: dict[str, tuple[tuple[int | str, ...], ...]] = {
+    "one": ((4, "image", 6),),
+    "batch": ((4, "image", 3), (2, "image", 9)),
+    "videos": ((1, "video", 5), (6, "video", 2)),
+    "mixed": ((2, "image", 3, "image", 4), (1, "video", 2, "image", 5)),
+}
+
+
 @dataclass(frozen=True)
 class Case:
     """A class of models and prompts for it: numbers of words, images and videos."""
@@ -41,6 +55,11 @@ CASES = {
     "video-llava, two videos": Case(VIDEO, ((2, "video", 1, "video", 4), (7, "video", 3))),
     "video-llava, image beside video": Case(VIDEO, ((4, "image", 6), (2, "video", 3))),
     "video-llava, batch": Case(VIDEO, ((4, "video", 6), (2, "video", 3))),
+    **{
+        f"{name}, {what}": Case(architecture, prompts)
+        for name, architecture in QWEN.items()
+        for what, prompts in QWEN_PROMPTS.items()
+    },
 }
 """Every test of what must hold of a class goes through all of these."""
 
@@ -93,6 +112,21 @@ def pruned_logits(family: Family, encoded: Encoded, keep: list[Tensor] | None) -
     return [row[mask.bool()] for row, mask in zip(logits, pruned["attention_mask"], strict=True)]
 
 
+def deepstack_twin(encoded: Encoded, sample: int, own: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Where visual tokens are among the columns shown, and by layer what is added to them there."""
+    is_visual = torch.zeros_like(own)
+    layers: dict[int, dict[int, Tensor]] = {}
+    for block in encoded.blocks[sample]:
+        is_visual[block.columns] = True
+        for i, layer in enumerate(encoded.features[block.modality].deep):
+            rows = zip(block.columns.tolist(), layer[block.index], strict=True)
+            layers.setdefault(i, {}).update(rows)
+    shown_columns = [c for c in own.nonzero()[:, 0].tolist() if is_visual[c]]
+    deep = [torch.stack([rows[c] for c in shown_columns]) for rows in layers.values()
+            if shown_columns]  # fmt: skip
+    return is_visual[own], deep
+
+
 @torch.no_grad()
 def greedy_twin(family: Family, encoded: Encoded, keep: list[Tensor], steps: int) -> Tensor:
     """Twin of `generate`: sample by sample, everything computed anew for every token.
@@ -109,12 +143,23 @@ def greedy_twin(family: Family, encoded: Encoded, keep: list[Tensor], steps: int
         for block in encoded.blocks[sample]:
             embedded[block.columns] = block.features
         rows, positions = embedded[own], encoded.position_ids[..., sample, :][..., own]
+        is_visual, deep = deepstack_twin(encoded, sample, own)
         tokens: list[int] = []
         for _ in range(steps):
             state = model.model.language_model(
                 inputs_embeds=rows[None],
                 attention_mask=torch.ones(1, len(rows), dtype=torch.long),
                 position_ids=positions[..., None, :],
+                **(
+                    {}
+                    if not deep
+                    else {
+                        "visual_pos_masks": torch.nn.functional.pad(is_visual, (0, len(tokens)))[
+                            None
+                        ],
+                        "deepstack_visual_embeds": deep,
+                    }
+                ),
             ).last_hidden_state
             tokens.append(int(model.lm_head(state[0, -1]).argmax()))
             new = model.get_input_embeddings()(torch.tensor(tokens[-1:]))

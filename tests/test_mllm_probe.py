@@ -20,14 +20,12 @@ from mitheory.models.mllm.probe import (
     unwindowed,
     window_order,
 )
-from mitheory.testing.qwen import NAMES, Vision, qwen_inputs, tiny_qwen
+from mitheory.testing import TINY, tiny_inputs, tiny_model
 
 transformers = pytest.importorskip("transformers")
 
-PROMPTS = [
-    [2, Vision("image", (1, 6, 10)), 3, Vision("image", (1, 4, 4)), 2],
-    [1, Vision("video", (2, 6, 4)), 2],
-]
+NAMES = [name for name in TINY if name.startswith("Qwen")]
+PROMPTS = [[2, "image", 3, "image", 2], [1, "video", 2]]  # 4 × 6, 6 × 4 and 2 frames of 6 × 10
 
 
 def full(query, key, scaling):
@@ -234,8 +232,8 @@ def features(model, kind, inputs):
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize("name", NAMES)
 def test_qwen_towers_equal_brute_force_segment_by_segment(name, kind):
-    model = tiny_qwen(name)
-    inputs = qwen_inputs(model, PROMPTS)
+    model = tiny_model(name)
+    inputs = tiny_inputs(model, PROMPTS)
     layer = 3  # of full attention in Qwen2.5-VL
     slow = [column_sums(matrix).float() for matrix in brute_force(model, layer, kind, inputs)]
     visual = model.model.visual
@@ -243,7 +241,7 @@ def test_qwen_towers_equal_brute_force_segment_by_segment(name, kind):
     with probing(visual, visual.blocks[layer].attn, "received") as fast:
         watched = features(model, kind, inputs).pooler_output
     assert all(torch.equal(a, b) for a, b in zip(plain, watched, strict=True))
-    sizes = {"image": [60, 16], "video": [24, 24]}[kind]
+    sizes = {"image": [24, 24], "video": [60, 60]}[kind]
     assert [segment.shape[-1] for segment in fast] == sizes
     for a, b in zip(fast, slow, strict=True):
         torch.testing.assert_close(a, b, atol=2e-6, rtol=0)
@@ -253,21 +251,21 @@ def test_qwen_towers_equal_brute_force_segment_by_segment(name, kind):
 @pytest.mark.parametrize("name", NAMES)
 def test_output_attentions_of_qwen_towers_are_no_attention(name):
     """Why there is a probe: no (heads, n, n), and rows that do not sum to one, without a word."""
-    model = tiny_qwen(name)
+    model = tiny_model(name)
     model.model.visual.set_attn_implementation("eager")
-    inputs = qwen_inputs(model, [[2, Vision("image", (1, 4, 4)), 2]])
+    inputs = tiny_inputs(model, [[2, "image", 2]])
     with torch.no_grad():
         out = model.model.get_image_features(
             inputs["pixel_values"], inputs["image_grid_thw"], output_attentions=True,
             return_dict=True,
         )  # fmt: skip
     attentions = out.attentions
-    assert attentions is None or attentions[0].shape == (16, 32)
+    assert attentions is None or attentions[0].shape == (24, 32)
 
 
 def test_windows_are_undone_for_every_token():
     """Scores that say where a token came from are back at home, over images and frames."""
-    model = tiny_qwen("Qwen2_5_VLForConditionalGeneration")
+    model = tiny_model("Qwen2_5_VLForConditionalGeneration")
     config = model.config.vision_config
     grid = torch.tensor([[1, 6, 10], [2, 10, 6], [1, 4, 4]])
     order = window_order(grid, config)
@@ -281,7 +279,7 @@ def test_windows_are_undone_as_the_tower_undoes_its_tokens():
     The tower's own features say where a token lies. With the windows left as they are, the largest
     change is found elsewhere for three tokens of four.
     """
-    model = tiny_qwen("Qwen2_5_VLForConditionalGeneration")
+    model = tiny_model("Qwen2_5_VLForConditionalGeneration")
     visual, grid = model.model.visual, torch.tensor([[1, 8, 12]])
     rng = torch.Generator().manual_seed(5)
     pixels = torch.randn(96, 96, generator=rng)
@@ -311,8 +309,8 @@ def test_windows_are_undone_as_the_tower_undoes_its_tokens():
 
 
 def test_set_on_a_decoder_by_mistake_it_stays_causal():
-    model = tiny_qwen("Qwen2VLForConditionalGeneration")
-    inputs = qwen_inputs(model, [[6], [9]])
+    model = tiny_model("Qwen2VLForConditionalGeneration")
+    inputs = tiny_inputs(model, [[6], [9]])
     inputs = {k: inputs[k] for k in ("input_ids", "attention_mask")}
     with torch.no_grad():
         plain = model(**inputs).logits

@@ -34,6 +34,11 @@ class Medium:
     tokens: tuple[int, ...]
 
 
+def nothing(config: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:
+    """No further inputs."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Tiny:
     """How a tiny model is made.
@@ -51,6 +56,8 @@ class Tiny:
         From the tensors of all images and videos, by name, to the model's input of that name.
     processor : callable
         From a tokenizer and the configuration to the processor; None if it cannot be built here.
+    further : callable
+        From the configuration and the ids of all prompts to what else the processor gives.
     """
 
     special: tuple[str, ...]
@@ -58,12 +65,17 @@ class Tiny:
     medium: Callable[[Any, str, torch.Generator, int], Medium]
     collate: Callable[[str, Sequence[torch.Tensor]], torch.Tensor]
     processor: Callable[[Any, Any], Any]
+    further: Callable[[Any, torch.Tensor], dict[str, torch.Tensor]] = nothing
 
 
 TINY: dict[str, str] = {
     "LlavaForConditionalGeneration": "llava:LLAVA",
     "LlavaNextForConditionalGeneration": "llava:LLAVA_NEXT",
     "VideoLlavaForConditionalGeneration": "llava:VIDEO_LLAVA",
+    "Qwen2VLForConditionalGeneration": "qwen:QWEN2",
+    "Qwen2_5_VLForConditionalGeneration": "qwen:QWEN2_5",
+    "Qwen3VLForConditionalGeneration": "qwen:QWEN3",
+    "Qwen3VLMoeForConditionalGeneration": "qwen:QWEN3_MOE",
 }
 """Class of `transformers` -> module of this package and its `Tiny`."""
 

@@ -46,10 +46,12 @@ def tiny_inputs(model: Any, prompts: Sequence[Prompt], *, seed: int = 0) -> dict
         rows.append(ids)
     longest = max(len(ids) for ids in rows)
     padding = model.generation_config.pad_token_id
+    input_ids = torch.tensor([[padding] * (longest - len(ids)) + ids for ids in rows])
     return {
-        "input_ids": torch.tensor([[padding] * (longest - len(ids)) + ids for ids in rows]),
+        "input_ids": input_ids,
         "attention_mask": torch.tensor(
             [[0] * (longest - len(ids)) + [1] * len(ids) for ids in rows]
         ),
         **{name: recipe.collate(name, each) for name, each in tensors.items()},
+        **recipe.further(model.config, input_ids),
     }

@@ -14,6 +14,10 @@ FAMILIES: dict[str, str] = {
     "LlavaForConditionalGeneration": "llava:Llava",
     "LlavaNextForConditionalGeneration": "llava_next:LlavaNext",
     "VideoLlavaForConditionalGeneration": "video_llava:VideoLlava",
+    "Qwen2VLForConditionalGeneration": "qwen:Qwen2VL",
+    "Qwen2_5_VLForConditionalGeneration": "qwen:Qwen2_5_VL",
+    "Qwen3VLForConditionalGeneration": "qwen:Qwen3VL",
+    "Qwen3VLMoeForConditionalGeneration": "qwen:Qwen3VL",
 }
 """Class of `transformers` -> module of this package and its family."""
 
