@@ -119,9 +119,7 @@ def by_offsets(
         [
             column
             for column, (a, b) in enumerate(spans)
-            if a < last
-            and b > first
-            and written[a:b].strip()
+            if written[max(a, first) : min(b, last)].strip()
             and not any(a < y and b > x for x, y in hidden)
         ],
         dtype=torch.long,
