@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,13 +29,19 @@ KEPT = ["model", "method", "budget", "question_type", "options", "accuracy", "n"
 def data(results: Results) -> pd.DataFrame:
     """Accuracy of each method, and by how much log mass is ahead (estimate, low, high).
 
+    `least` and `most` are the smallest and the largest estimate of single draws of test scenes,
+    of which there are `draws`; they are of all types of question together.
+
     Raises
     ------
     MissingInputError
         If the run holds no ``replacement`` study.
     """
-    table = results.study("replacement")
-    return table[[*KEPT, *MEASURED]].rename(columns=MEASURED)
+    table = results.study("replacement")[[*KEPT, *MEASURED]].rename(columns=MEASURED)
+    cell = ["model", "method", "budget"]
+    single = results.study("replacement_draws").groupby(cell)[f"{NEW}_minus"]
+    spread = single.agg(least="min", most="max", draws="size").reset_index()
+    return table.merge(spread, on=cell, how="left", validate="many_to_one")
 
 
 def overall(table: pd.DataFrame) -> pd.DataFrame:
@@ -73,6 +80,9 @@ def _panel(ax: Axes, cells: pd.DataFrame, *, labelled: bool) -> None:
         gray = method == CEILING
         color = style.GRAY if gray else style.look(NEW if middle >= 0 else OLD).color
         ax.plot([low, high], [y, y], color=color, linewidth=1.0, solid_capstyle="butt")
+        if row["draws"] > 1:
+            single = [100 * row["least"], 100 * row["most"]]
+            ax.plot(single, [y, y], "|", color=color, markersize=3.6, markeredgewidth=0.7)
         ax.plot(
             [middle], [y], marker="D" if gray else "o", markersize=3.4, color=color,
             markerfacecolor=color if sure else "white", markeredgewidth=0.8,
@@ -96,7 +106,15 @@ def caption(table: pd.DataFrame) -> str:
         f"{labels.series_label(str(r['method']))} at {r['budget']} on {r['model']}"
         for _, r in behind.iterrows()
     )
-    n = int(rows["n"].iloc[0])
+    n, draws = int(rows["n"].iloc[0]), int(rows["draws"].iloc[0])
+    alike = tested[np.sign(tested["least"]) == np.sign(tested["most"])]
+    scenes = (
+        f"{n} test questions about {draws} independent draws of scenes (ticks: least and "
+        f"greatest difference of a single draw; in {len(alike)} of {len(tested)} comparisons these "
+        "have one sign)"
+        if draws > 1
+        else f"{n} test questions"
+    )
     old = "; ".join(
         f"{r['model']}, {r['budget']} tokens: {labels.points(r['estimate'], sign=True)} "
         f"{labels.interval(r['low'], r['high'], sign=True)}"
@@ -105,7 +123,7 @@ def caption(table: pd.DataFrame) -> str:
     return (
         "Accuracy of log mass less that of every other method that prunes before the decoder, "
         "paired question by question, hyper-parameters of each chosen on the validation split "
-        f"for each model and budget alike; {n} test questions. Bars are {STATED}; a filled "
+        f"for each model and budget alike; {scenes}. Bars are {STATED}; a filled "
         "marker: p < 0.05 after Holm's correction over all methods, budgets and models. Of "
         f"{len(tested)} comparisons log mass is ahead in {len(ahead)} and behind in "
         f"{len(behind)}{f' ({lost})' if lost else ''}; {len(tested) - len(sure)} are undecided. "

@@ -154,6 +154,17 @@ def replacement() -> pd.DataFrame:
     )  # fmt: skip
 
 
+def replacement_draws() -> pd.DataFrame:
+    """Its differences by draw of scenes: the mean, less and more three points."""
+    own = replacement().query("question_type == 'all'")
+    parts = [
+        own.assign(scene_seed=seed, log_mass_minus=own.log_mass_minus + 0.03 * (seed - 1), n=133)
+        for seed in range(3)
+    ]
+    columns = ["scene_seed", "method", "budget", "accuracy", "log_mass_minus", "n", "model"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
 def oracle_gap() -> pd.DataFrame:
     """`analysis.studies.oracle_gap`."""
     table = pd.DataFrame({"method": ("search", *COMPARED), "n": 160, "n_clusters": 20})
@@ -168,6 +179,7 @@ def oracle_gap() -> pd.DataFrame:
 
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "replacement": replacement,
+    "replacement_draws": replacement_draws,
     "oracle_gap": oracle_gap,
     "learned_priors": learned_priors,
     "prior_maps": prior_maps,

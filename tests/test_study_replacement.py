@@ -18,8 +18,10 @@ from analysis.studies.replacement import (
     ALL,
     QUESTIONS,
     QUICK_QUESTIONS,
+    answered,
     compared_with,
     corrected,
+    each_draw,
 )
 from analysis.studies.tuning import GRIDS, LARGEST_GRID, chosen, tuned
 from mitheory.models.base import Answer
@@ -98,6 +100,36 @@ def test_differences_are_the_reference_less_the_method():
     assert (own.log_mass_p_holm.dropna() >= own.log_mass_p_value.dropna()).all()
     assert set(table.question_type) == {ALL, "color", "digit"}
     assert table[table.question_type != ALL].log_mass_p_value.isna().all()
+
+
+def test_draws_of_scenes_by_hand():
+    """Two draws, two questions each: log mass has both right, random none and one."""
+    rows = pd.DataFrame(
+        [
+            {"scene_seed": seed, "sample_id": f"{seed}-{i}", "budget": 8, "method": m, "correct": r}
+            for seed in (0, 1)
+            for i in (0, 1)
+            for m, r in (("log_mass", True), ("random", i < seed))
+        ]
+    )
+    table = each_draw(rows).set_index(["method", "scene_seed"])
+    assert table.log_mass_minus.to_dict() == {
+        ("log_mass", 0): 0.0, ("random", 0): 1.0, ("log_mass", 1): 0.0, ("random", 1): 0.5
+    }  # fmt: skip
+    assert table.n.tolist() == [2] * 4
+
+
+def test_every_draw_is_of_other_scenes(tmp_path, monkeypatch):
+    asked = []
+
+    def one(self, cells, split, limit, *, model=""):
+        asked.append((self.seed, split, limit, model))
+        return pd.DataFrame({"sample_id": [f"test-{self.seed}-0"]})
+
+    monkeypatch.setattr(Context, "answered", one)
+    rows = answered(Context(tmp_path, seed=5), [], "fruitfly")
+    assert asked == [(s, "test", QUESTIONS, "fruitfly") for s in (5, 6, 7)]
+    assert rows.scene_seed.tolist() == [5, 6, 7]
 
 
 def test_equal_methods_are_seldom_told_apart():

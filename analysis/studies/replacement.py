@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,9 @@ from mitheory.statistics import cluster_bootstrap_table, holm, paired_permutatio
 from .base import Context, Study
 from .tuning import alignments, budgets, chosen, tuned
 
-QUESTIONS, QUICK_QUESTIONS = 400, 64
+QUESTIONS, QUICK_QUESTIONS = 300, 64
+SCENE_SEEDS, QUICK_SCENE_SEEDS = 3, 1
+"""Independent draws of test scenes, so many questions each; methods that draw are seeded anew."""
 DRAWS = 3  # of random selection, averaged question by question
 NEW = "log_mass"
 OLD = "mi_pruner"
@@ -28,14 +31,52 @@ ALL = "all"
 def run(context: Context) -> dict[str, pd.DataFrame]:
     """What was tried on the validation split, and how the chosen ones do on the test split."""
     tried = tuned(context)
-    limit = QUICK_QUESTIONS if context.quick else QUESTIONS
-    tables = []
+    tables, by_draw = [], []
     for model in alignments(context):
         cells = chosen(tried, model, DRAWS)
         cells += [Configuration(CEILING, budget) for budget in budgets(context)]
-        rows = context.answered(cells, "test", limit, model=model)
-        tables.append(compared_with(named(rows, cells), (NEW, OLD)).assign(model=model))
-    return {"tuning": tried, "replacement": corrected(pd.concat(tables, ignore_index=True))}
+        rows = named(answered(context, cells, model), cells)
+        tables.append(compared_with(rows, (NEW, OLD)).assign(model=model))
+        by_draw.append(each_draw(rows).assign(model=model))
+    return {
+        "tuning": tried,
+        "replacement": corrected(pd.concat(tables, ignore_index=True)),
+        "replacement_draws": pd.concat(by_draw, ignore_index=True),
+    }
+
+
+def answered(context: Context, cells: Sequence[Configuration], model: str) -> pd.DataFrame:
+    """Rows of the cells on every draw of test scenes, whose seed is in the column ``scene_seed``.
+
+    No scene is of two draws: ids hold the seed.
+    """
+    limit = QUICK_QUESTIONS if context.quick else QUESTIONS
+    seeds = range(
+        context.seed, context.seed + (QUICK_SCENE_SEEDS if context.quick else SCENE_SEEDS)
+    )
+    return pd.concat(
+        [
+            replace(context, seed=s)
+            .answered(cells, "test", limit, model=model)
+            .assign(scene_seed=s)
+            for s in seeds
+        ],
+        ignore_index=True,
+    )
+
+
+def each_draw(rows: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of every method and budget by draw of scenes, and by how much log mass is ahead.
+
+    Columns: scene_seed, method, budget, accuracy, log_mass_minus, n.
+    """
+    own = rows.assign(correct=rows.correct.astype(float)).groupby(
+        ["scene_seed", "budget", "method"], sort=False
+    )
+    table = own.agg(accuracy=("correct", "mean"), n=("sample_id", "nunique")).reset_index()
+    new = table[table.method == NEW].set_index(["scene_seed", "budget"]).accuracy
+    ahead = new.loc[list(zip(table.scene_seed, table.budget, strict=True))].to_numpy()
+    return table.assign(**{f"{NEW}_minus": ahead - table.accuracy})
 
 
 def named(rows: pd.DataFrame, cells: Sequence[Configuration]) -> pd.DataFrame:
@@ -145,6 +186,6 @@ def corrected(table: pd.DataFrame, references: Sequence[str] = (NEW, OLD)) -> pd
 STUDY = Study(
     "replacement",
     "What should replace MI-Pruner: every method, tuned alike on the validation split",
-    ("tuning", "replacement"),
+    ("tuning", "replacement", "replacement_draws"),
     run,
 )
