@@ -69,7 +69,7 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     cells = {
         (row["sample_id"], row["series"], row["budget"]): row for row in table.to_dict("records")
     }
-    figure = style.new_figure(style.PAGE, 1.28 * len(samples) + 0.35)
+    figure = style.new_figure(style.PAGE, 0.98 * len(samples) + 0.35)
     grid = figure.subplots(len(samples), len(places) + 1, squeeze=False)
     ratio = table.drop_duplicates("budget").set_index("budget")["ratio"]
     for axes, sample in zip(grid, samples, strict=True):

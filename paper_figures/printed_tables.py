@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -47,6 +48,8 @@ SHARES = {
 }  # fmt: skip
 TINT = "#e6f0f7"
 OURS_HEADING = "Ours: fruit-fly"
+WITH_INTERVAL = 1.25
+"""Width of our columns in printed ones, where there are too many for an interval in one."""
 Row = Mapping[Any, Any]
 Measure = Callable[[Results], pd.DataFrame]  # columns key, ratio, column, text, value, low, high
 
@@ -249,44 +252,52 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     figure = style.new_figure(style.PAGE, min(9.2, 0.2 * len(lines) + 0.75))
     ax = figure.subplots()
     n_printed = sum(side == "printed" for side, _ in columns)
-    wide = 0.23 * len(columns)  # of the column of methods
     scale = min(1.0, 15 / len(columns))  # of small print
-    _header(ax, columns, n_printed, scale)
-    ax.add_patch(
-        Rectangle(
-            (n_printed - 0.5, -2.6),
-            len(columns) - n_printed,
-            len(lines) + 2.1,
-            color=TINT,
-            zorder=0,
-        )
-    )
-    for x in (n_printed - 0.5, n_printed - 0.5 + 0.0025 * (len(columns) + wide)):
+    edges = _edges(columns, WITH_INTERVAL if scale < 1 else 1.0)
+    centers = [(a + b) / 2 for a, b in pairwise(edges)]
+    border, end = edges[n_printed], edges[-1]
+    wide = 0.23 * end  # of the column of methods
+    _header(ax, columns, centers, ((edges[0] + border) / 2, (border + end) / 2), scale)
+    ax.add_patch(Rectangle((border, -2.6), end - border, len(lines) + 2.1, color=TINT, zorder=0))
+    for x in (border, border + 0.0025 * (end + wide)):
         ax.plot([x, x], [-2.6, len(lines) - 0.5], color="#444444", linewidth=0.6)
     for y, (name, method) in enumerate(lines):
         if not method:
-            ax.text(-0.6 - wide, y + 0.1, name, fontsize=6.2, style="italic", va="center")
-            ax.plot([-0.6 - wide, len(columns) - 0.5], [y - 0.5] * 2, color="#999999", lw=0.5)
+            ax.text(-0.1 - wide, y + 0.1, name, fontsize=6.2, style="italic", va="center")
+            ax.plot([-0.1 - wide, end], [y - 0.5] * 2, color="#999999", lw=0.5)
             continue
-        ax.text(-0.6 - wide, y, method_label(method), fontsize=6.5, va="center")
-        for x, (side, column) in enumerate(columns):
+        ax.text(-0.1 - wide, y, method_label(method), fontsize=6.5, va="center")
+        for x, (side, column) in zip(centers, columns, strict=True):
             _cell(ax, x, y, cells.get((side, column, name, method)), scale)
-    ax.set_xlim(-0.65 - wide, len(columns) - 0.45)
+    ax.set_xlim(-0.15 - wide, end + 0.05)
     ax.set_ylim(len(lines) - 0.4, -2.6)
     ax.axis("off")
     return figure
 
 
-def _header(ax: Axes, columns: Sequence[tuple[str, str]], n_printed: int, scale: float) -> None:
-    middle = (n_printed + len(columns) - 1) / 2
-    for x, text in (((n_printed - 1) / 2, "Printed in the paper"), (middle, OURS_HEADING)):
+def _edges(columns: Sequence[tuple[str, str]], of_ours: float) -> list[float]:
+    """Where columns begin, and the last one ends: printed ones 1 wide."""
+    edges = [0.0]
+    for side, _ in columns:
+        edges.append(edges[-1] + (1.0 if side == "printed" else of_ours))
+    return edges
+
+
+def _header(
+    ax: Axes,
+    columns: Sequence[tuple[str, str]],
+    centers: Sequence[float],
+    middles: tuple[float, float],
+    scale: float,
+) -> None:
+    for x, text in zip(middles, ("Printed in the paper", OURS_HEADING), strict=True):
         ax.text(x, -2.2, text, ha="center", va="center", fontsize=7, fontweight="bold")
-    for x, (_, column) in enumerate(columns):
+    for x, (_, column) in zip(centers, columns, strict=True):
         text = column.replace("-", "-\n").replace(" ", "\n")
         ax.text(x, -1.1, text, ha="center", va="center", fontsize=5.8 * scale)
 
 
-def _cell(ax: Axes, x: int, y: int, row: Row | None, scale: float) -> None:
+def _cell(ax: Axes, x: float, y: int, row: Row | None, scale: float) -> None:
     if row is None:
         ax.text(x, y, "–", ha="center", va="center", fontsize=6.2, color=style.GRAY)
         return
