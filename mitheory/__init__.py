@@ -60,11 +60,13 @@ _HOME = {
     "self_pmi": "pmi",
 }
 
+_BESIDE = ("plot", "sklearn")  # faces to other libraries, which they need only when they are used
+
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f".{_HOME[name]}", __name__), name)
-    if name in _HOME.values():
+    if name in _HOME.values() or name in _BESIDE:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
-from scipy.spatial.distance import squareform
+
+from mitheory.plot.agreement import agreement, agreement_tree, clustered, square_of
 
 from . import labels, style
 from .intervals import STATED
@@ -32,8 +27,7 @@ def data(results: Results) -> pd.DataFrame:
         If the run holds no study "agreement".
     """
     table = results.study("agreement")
-    names = list(dict.fromkeys([*table["first"], *table["second"]]))
-    place = {names[i]: rank for rank, i in enumerate(leaves_list(tree(matrix(table, names))))}
+    place = {name: rank for rank, name in enumerate(clustered(square_of(table)))}
     table = table.assign(
         label=[labels.placed_label(key) for key in table["first"]],
         other=[labels.placed_label(key) for key in table["second"]],
@@ -41,22 +35,6 @@ def data(results: Results) -> pd.DataFrame:
         other_rank=table["second"].map(place),
     )
     return table.sort_values(["rank", "other_rank"], ignore_index=True)
-
-
-def matrix(table: pd.DataFrame, names: Sequence[str]) -> NDArray[np.float64]:
-    """Agreement (m, m) of every two of these methods, 1 on the diagonal."""
-    place = {name: i for i, name in enumerate(names)}
-    found = np.eye(len(names))
-    for row in table.itertuples():
-        i, j = place[str(row.first)], place[str(row.second)]
-        found[i, j] = found[j, i] = float(cast(float, row.estimate))
-    return found
-
-
-def tree(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average linkage of 1 − agreement; leaves ordered so that neighbors agree."""
-    distance = squareform(1 - agreement, checks=False)
-    return np.asarray(linkage(distance, "average", optimal_ordering=True), dtype=np.float64)
 
 
 def in_order(table: pd.DataFrame) -> list[str]:
@@ -69,40 +47,15 @@ def in_order(table: pd.DataFrame) -> list[str]:
 def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figure:
     """The tree over the heat map; agreement in per cent in every cell."""
     names = in_order(table)
-    agreement = matrix(table, names)
+    square = square_of(table).loc[names, names]
     figure = style.new_figure(style.PAGE, 7.4)
     top, ax = figure.subplots(2, 1, height_ratios=(1, 8))
-    _tree(top, agreement)
-    _cells(ax, agreement)
-    text = [labels.placed_label(name) for name in names]
-    ax.set_yticks(range(len(names)), text, fontsize=6.2)
-    ax.set_xticks(range(len(names)), text, fontsize=6.2, rotation=90)
+    agreement_tree(square, ax=top)
+    text = {name: labels.placed_label(name) for name in names}
+    agreement(square, cluster=False, labels=text, size=6.2, ax=ax)
     for axis in (ax.get_yticklabels(), ax.get_xticklabels()):
         axis[names.index(OURS)].set_fontweight("bold")
     return figure
-
-
-def _tree(ax: Axes, agreement: NDArray[np.float64]) -> None:
-    drawn = dendrogram(tree(agreement), no_plot=True)
-    for x, y in zip(drawn["icoord"], drawn["dcoord"], strict=True):
-        ax.plot(np.asarray(x) / 10 - 0.5, 100 * (1 - np.asarray(y)), color=style.GRAY, lw=0.8)
-    ax.set_xlim(-0.5, len(agreement) - 0.5)
-    ax.invert_yaxis()
-    ax.set_ylabel("joined at (%)")
-    ax.set_xticks([])
-    ax.grid(visible=False)
-    ax.spines["bottom"].set_visible(False)
-
-
-def _cells(ax: Axes, agreement: NDArray[np.float64]) -> None:
-    norm = TwoSlopeNorm(0.0, vmin=-1.0, vmax=1.0)
-    ax.imshow(agreement, cmap="RdBu", norm=norm, aspect="auto")
-    for (i, j), value in np.ndenumerate(agreement):
-        shown = "" if i == j else f"{100 * value:.0f}".replace("-0", "0").replace("-", "−")
-        color = "white" if abs(value) > 0.6 else "#222222"
-        ax.text(j, i, shown, ha="center", va="center", fontsize=4.6, color=color)
-    ax.grid(visible=False)
-    ax.tick_params(length=0)
 
 
 def caption(table: pd.DataFrame) -> str:

@@ -87,8 +87,7 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
                 ax.set_visible(False)
                 continue
             cell = cells[sample, key, budget]
-            kept = [int(i) for i in cell["kept"].split()]
-            kept_patches.show(ax, kept_patches.faded(images[sample], kept))
+            kept_patches.over(ax, images[sample], cell["kept"])
             _say(ax, cell["prediction"], float(cell["probability"]), bool(cell["correct"]))
     grid[0, 0].set_title("all\n100%", fontsize=6.2, loc="center")
     for ax, (key, budget) in zip(grid[0, 1:], places, strict=True):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mitheory.errors import ParameterError
+from mitheory.plot.curves import accuracy_table, units_of, wide_table
 from mitheory.statistics import Interval, cluster_bootstrap_table, paired_difference
 
 SEED = 0
@@ -40,18 +41,7 @@ def accuracy(
     ParameterError
         If two cells hold different questions, which would be compared as if they were the same.
     """
-    wide = _wide(table, by, value)
-    clusters = _images(table, wide.index)
-    columns = cluster_bootstrap_table(
-        wide.to_numpy(float), clusters, rng=np.random.default_rng(seed)
-    )
-    cells = [key if isinstance(key, tuple) else (key,) for key in wide.columns]
-    return pd.DataFrame(
-        [
-            dict(zip(by, cell, strict=True)) | _fields(interval)
-            for cell, interval in zip(cells, columns, strict=True)
-        ]
-    )
+    return accuracy_table(table, by, value=value, seed=seed)
 
 
 def accuracy_within(
@@ -63,34 +53,6 @@ def accuracy_within(
         for key, rows in table.groupby(within, sort=False)
     ]
     return pd.concat(parts, ignore_index=True)
-
-
-def _wide(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
-    """(questions, cells): draws of one random method are averaged."""
-    flat = table[["sample_id", *by]].assign(value=table[value].astype(float))
-    means = flat.groupby(["sample_id", *by], sort=False)["value"].mean()
-    wide = means.unstack(list(by))
-    if gaps := int(wide.isna().sum().sum()):
-        raise ParameterError(
-            f"each cell of {list(by)} must hold the same {len(wide)} questions; {gaps} are missing"
-        )
-    return wide
-
-
-def _images(table: pd.DataFrame, sample_ids: pd.Index) -> np.ndarray:
-    """The scene of each sample."""
-    scene: pd.Series = table.drop_duplicates("sample_id").set_index("sample_id")["image_id"]
-    return scene.loc[sample_ids].to_numpy(dtype=str)
-
-
-def _fields(interval: Interval) -> dict[Hashable, float]:
-    return {
-        "estimate": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
-        "questions": interval.n,
-        "scenes": interval.n_clusters,
-    }
 
 
 def difference(
@@ -110,7 +72,7 @@ def difference(
     return paired_difference(
         means[0].to_numpy(float),
         means[1].to_numpy(float),
-        _images(first, means[0].index),
+        units_of(first, means[0].index),
         rng=np.random.default_rng(seed),
     )
 
@@ -130,10 +92,10 @@ def differences(
     ParameterError
         If two cells hold different questions.
     """
-    wide = _wide(table, by, value)
+    wide = wide_table(table, by, value)
     gaps = [wide[first].to_numpy() - wide[second].to_numpy() for first, second in pairs]
     if not gaps:
         return []
-    clusters = _images(table, wide.index)
+    clusters = units_of(table, wide.index)
     rng = np.random.default_rng(seed)
     return list(cluster_bootstrap_table(np.stack(gaps, 1), clusters, rng=rng))

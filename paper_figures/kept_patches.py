@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from mitheory.errors import MissingInputError
+from mitheory.plot.patches import kept_patches, show
 
 from . import labels, style
 from .results import Results, Scene
@@ -69,32 +68,6 @@ def _first_of_each_type(table: pd.DataFrame) -> list[str]:
     return [first[t] for t in labels.question_types(first.index)][:MOST]
 
 
-def faded(scene: Scene, kept: Sequence[int]) -> NDArray[np.uint8]:
-    """The image with every patch that is not kept faded to nearly white.
-
-    Parameters
-    ----------
-    scene : its image (H, W, 3); H and W are multiples of the grid's
-    kept : raster indices of the kept patches
-
-    Returns
-    -------
-    (H, W, 3) uint8
-
-    Examples
-    --------
-    >>> scene = Scene("?", np.zeros((2, 2, 3), dtype=np.uint8), grid=(2, 2))
-    >>> faded(scene, [3])[..., 0].tolist()
-    [[209, 209], [209, 0]]
-    """
-    rows, columns = scene.grid
-    height, width = (side // n for side, n in zip(scene.image.shape, scene.grid, strict=False))
-    is_kept = np.isin(np.arange(rows * columns), kept).reshape(rows, columns)
-    mask = is_kept.repeat(height, axis=0).repeat(width, axis=1)[..., None]  # (H, W, 1)
-    pale = (0.18 * scene.image + 0.82 * 255).astype(np.uint8)
-    return np.where(mask, scene.image, pale)
-
-
 def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figure:
     """Questions as columns, methods as rows; beside each image the answer that it led to."""
     images = scenes or {}
@@ -116,7 +89,7 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
                 ax.set_visible(False)
                 continue
             cell = cells.loc[(key, sample)]
-            show(ax, faded(images[sample], [int(i) for i in cell["kept"].split()]))
+            over(ax, images[sample], cell["kept"])
             _answer(ax, str(cell["prediction"]), bool(cell["correct"]))
     for ax, key in zip(grid[:, 0], ["full", *keys], strict=True):
         ax.set_ylabel(
@@ -126,19 +99,14 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     return figure
 
 
+def over(ax: Axes, scene: Scene, kept: str) -> None:
+    """The scene with all but the kept patches faded; `kept` as it stands in the table."""
+    kept_patches(scene.image, [int(i) for i in kept.split()], grid=scene.grid, ax=ax)
+
+
 def _question(about: pd.Series) -> str:
     lines = textwrap.wrap(about["question"].replace(" ?", "?").replace(" ,", ","), 22)
     return "\n".join([*lines, f"(true: {about['answer']})"])
-
-
-def show(ax: Axes, image: NDArray[np.uint8]) -> None:
-    """An image without ticks, in a thin frame."""
-    ax.imshow(image, interpolation="nearest")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(visible=False)
-    for side in ax.spines.values():
-        side.set(visible=True, color="#999999", linewidth=0.5)
 
 
 def _answer(ax: Axes, answer: str, correct: bool) -> None:

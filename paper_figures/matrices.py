@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mitheory.errors import MissingInputError
+from mitheory.plot.matrices import SATURATED, heat, saturation
+from mitheory.plot.patches import kept_patches
 
-from . import kept_patches, style
+from . import style
 from .results import Results, Scene
 from .spec import FigureSpec
 
@@ -77,55 +79,32 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     axes = figure.subplots(2, 5, width_ratios=(1, 1, 1, 1, 0.95))
     words = list(table.loc[table["matrix"] == "words", "text"])
     for ax, (name, title, unit) in zip(axes[0, :4], UPPER, strict=True):
-        _heat(figure, ax, matrix(table, name), title, unit, signed=name in SIGNED)
+        _heat(ax, matrix(table, name), title, unit, signed=name in SIGNED)
         if name.startswith("cross"):
             ax.set_xticks(range(len(words)), words, rotation=90, fontsize=5.2)
     axes[0, 0].set_ylabel("patch")
     axes[0, 0].set_xlabel("component")
     _word_row(axes[0, 2], matrix(table, "text_marginal")[0])
     for ax, (name, title, unit) in zip(axes[1, :3], LOWER, strict=True):
-        _heat(figure, ax, matrix(table, name), title, unit, signed=name in SIGNED)
+        _heat(ax, matrix(table, name), title, unit, signed=name in SIGNED)
         ax.set_xlabel("patch")
     axes[1, 0].set_ylabel("patch")
     _relevance(axes[1, 3], table)
     _steps(axes[1, 4], table)
-    axes[0, 4].imshow(kept_patches.faded(scene, chosen), interpolation="nearest")
-    rows, columns = scene.grid
-    height, width = scene.image.shape[0] // rows, scene.image.shape[1] // columns
-    for step, i in enumerate(chosen):
-        where = ((i % columns + 0.5) * width - 0.5, (i // columns + 0.5) * height - 0.5)
-        axes[0, 4].text(
-            *where, str(step + 1), fontsize=4.6, ha="center", va="center", color="white",
-            bbox={"facecolor": "black", "edgecolor": "none", "pad": 0.3, "alpha": 0.65},
-        )  # fmt: skip
+    kept_patches(scene.image, chosen, grid=scene.grid, order=True, ax=axes[0, 4])
     axes[0, 4].set_title(f"kept: {len(chosen)}")
     axes[0, 4].axis("off")
     return figure
 
 
-def _heat(
-    figure: Figure, ax: Axes, values: NDArray[np.float64], title: str, unit: str, *, signed: bool
-) -> None:
+def _heat(ax: Axes, values: NDArray[np.float64], title: str, unit: str, *, signed: bool) -> None:
     """A matrix; where signs matter white is 0 and the 1% farthest out saturate."""
-    limit = float(np.quantile(np.abs(values), 0.99))
-    options = (
-        {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit}
-        if signed
-        else {
-            "cmap": "cividis",
-            "vmin": float(values.min()),
-            "vmax": float(np.quantile(values, 0.99)),
-        }
-    )
-    drawn = ax.imshow(values, aspect="auto", interpolation="nearest", **options)  # type: ignore[arg-type]
-    bar = figure.colorbar(drawn, ax=ax, location="top", fraction=0.05, pad=0.02, aspect=18)
-    bar.ax.tick_params(labelsize=5, length=1.5, pad=1)
-    bar.outline.set_visible(False)
-    bar.ax.set_title(f"{title}", fontsize=6.6, fontweight="bold", loc="left", pad=9)
-    bar.ax.set_xlabel("" if unit == "V" else unit, fontsize=5, labelpad=1)
-    bar.ax.xaxis.set_label_position("bottom")
-    ax.grid(visible=False)
-    ax.tick_params(labelsize=5.5)
+    if signed:
+        limit = saturation(values)
+        ends, cmap = (-limit, limit), "PuOr_r"
+    else:
+        ends, cmap = (float(values.min()), float(np.quantile(values, 1 - SATURATED))), "cividis"
+    heat(ax, values, title=title, unit="" if unit == "V" else unit, cmap=cmap, ends=ends, small=5.5)
 
 
 def _word_row(ax: Axes, marginal: NDArray[np.float64]) -> None:

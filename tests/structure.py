@@ -23,11 +23,12 @@ THEORY_LAYERS: tuple[tuple[str, ...], ...] = (
     ("scores", "setfunctions"),
     ("selection",),
     ("budgets",),
+    ("sklearn",),
 )
 # These may import errors, names, checks and one another.
 BESIDE = (
     "io", "provenance", "bundle", "statistics", "estimators", "independence", "ground_truth",
-    "verdict",
+    "verdict", "plot",
 )  # fmt: skip
 # These may import anything, and nothing of the theory imports them.
 ABOVE = ("models", "testing")

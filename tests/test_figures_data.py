@@ -8,6 +8,7 @@ import pytest
 from figure_results import BUDGETS, N_V, TYPES, make_results, make_table
 
 from mitheory.errors import MissingInputError, ParameterError
+from mitheory.plot import faded
 from paper_figures import (
     accuracy_budget,
     accuracy_cost,
@@ -24,7 +25,7 @@ from paper_figures import (
 )
 from paper_figures.intervals import difference
 from paper_figures.registry import FIGURES
-from paper_figures.results import Results, Scene
+from paper_figures.results import Results
 
 SWEEPS = {
     "aggregation": (aggregation, "aggregation"),
@@ -193,8 +194,7 @@ def test_kept_patches_carries_both_answers_and_the_set(results):
 
 def test_faded_leaves_kept_patches_alone_and_no_other():
     image = np.random.default_rng(0).integers(0, 200, size=(6, 8, 3), dtype=np.uint8)
-    scene = Scene("?", image, (3, 4))
-    drawn = kept_patches.faded(scene, [0, 6])
+    drawn = faded(image, [0, 6], (3, 4))
     same = (drawn == image).all(axis=2)
     expected = np.zeros((6, 8), dtype=bool)
     expected[0:2, 0:2] = True  # patch 0

@@ -1,0 +1,73 @@
+"""Pictures of what the theory computes, each drawn on a matplotlib axes and returning it.
+
+In the manner of seaborn: data first, everything else by keyword, `ax=` to draw where you like
+(the current axes without), and data frames wherever there is a row for each thing drawn. The
+figures of `paper_figures` are drawn by the same functions.
+
+Nothing is loaded before a function is asked for: ``import mitheory.plot`` needs no matplotlib, and
+no function here needs torch (tensors are welcome all the same).
+
+>>> import mitheory.plot
+>>> ax = mitheory.plot.score_map([0.1, 0.9, 0.4, 0.2], grid=(2, 2))
+>>> ax.images[0].get_array().tolist()
+[[0.1, 0.9], [0.4, 0.2]]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .agreement import agreement, agreement_tree, kept_overlap
+    from .curves import accuracy_budget, accuracy_table
+    from .ledger import verdict_ledger, verdict_table
+    from .maps import score_map
+    from .matrices import pmi_matrix
+    from .patches import faded, kept_patches
+    from .style import theme
+    from .views import View, views_of
+
+__all__ = [
+    "View",
+    "accuracy_budget",
+    "accuracy_table",
+    "agreement",
+    "agreement_tree",
+    "faded",
+    "kept_overlap",
+    "kept_patches",
+    "pmi_matrix",
+    "score_map",
+    "theme",
+    "verdict_ledger",
+    "verdict_table",
+    "views_of",
+]
+
+_HOME = {
+    "View": "views",
+    "accuracy_budget": "curves",
+    "accuracy_table": "curves",
+    "agreement": "agreement",
+    "agreement_tree": "agreement",
+    "faded": "patches",
+    "kept_overlap": "agreement",
+    "kept_patches": "patches",
+    "pmi_matrix": "matrices",
+    "score_map": "maps",
+    "theme": "style",
+    "verdict_ledger": "ledger",
+    "verdict_table": "ledger",
+    "views_of": "views",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
