@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mitheory.plot.agreement import agreement, agreement_tree, clustered, square_of
+from mitheory.plot.overlap import agreement, agreement_tree, clustered, square_of
 
 from . import labels, style
 from .intervals import STATED

@@ -19,11 +19,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .agreement import agreement, agreement_tree, kept_overlap
     from .curves import accuracy_budget, accuracy_table
     from .ledger import verdict_ledger, verdict_table
     from .maps import score_map
     from .matrices import pmi_matrix
+    from .overlap import agreement, agreement_tree, kept_overlap
     from .patches import faded, kept_patches
     from .style import theme
     from .views import View, views_of
@@ -49,10 +49,10 @@ _HOME = {
     "View": "views",
     "accuracy_budget": "curves",
     "accuracy_table": "curves",
-    "agreement": "agreement",
-    "agreement_tree": "agreement",
+    "agreement": "overlap",
+    "agreement_tree": "overlap",
     "faded": "patches",
-    "kept_overlap": "agreement",
+    "kept_overlap": "overlap",
     "kept_patches": "patches",
     "pmi_matrix": "matrices",
     "score_map": "maps",

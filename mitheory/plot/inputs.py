@@ -90,7 +90,7 @@ def indices(kept: Any) -> NDArray[np.int64]:
     ------
     ShapeError, DTypeError
     """
-    values = array(getattr(kept, "indices", kept))
+    values = array(_given(kept))
     if values.ndim != 1:
         raise ShapeError(f"kept: expected one axis, got shape {values.shape}")
     if not values.size:
@@ -102,8 +102,13 @@ def indices(kept: Any) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
+def _given(kept: Any) -> Any:
+    """The indices of a `Selection`; what is none as it is (tensors have `indices` too)."""
+    return kept.indices if hasattr(kept, "n_v") else kept
+
+
 def _length_of_mask(kept: Any) -> int | None:
-    values = array(getattr(kept, "indices", kept))
+    values = array(_given(kept))
     return len(values) if values.dtype == bool else None
 
 
