@@ -160,6 +160,22 @@ def test_views_cut_the_picture_and_skip_cells_without_token(ax):
     )
 
 
+def test_views_at_coordinates_number_pictures_and_leave_out_line_ends():
+    """Two images, the second of two frames; a line's end in the first; nothing in a corner."""
+    coords = [
+        [0, 0, 0, 0, 0], [0, 0, 0, 0, -1], [0, 1, 0, 1, 1],
+        [1, 0, 0, 0, 0], [1, 0, 1, 0, 0],
+    ]  # fmt: skip
+    found = plot.views_at(coords)
+    assert [view.tokens.tolist() for view in found] == [[[0]], [[-1, -1], [-1, 2]], [[3]], [[4]]]
+    assert [view.frame for view in found] == [0, 0, 1, 2]
+    assert [view.label for view in found][1:3] == [
+        "image 1, view 2, frame 1", "image 2, view 1, frame 1",
+    ]  # fmt: skip
+    with pytest.raises(ShapeError, match="two in view"):
+        plot.views_at([[0, 0, 0, 0, 0]] * 2)
+
+
 @pytest.mark.parametrize(
     ("call", "error"),
     [
@@ -328,7 +344,8 @@ def test_the_ledger_has_a_line_for_each_verdict(ax):
     assert [t.get_text() for t in ax.get_yticklabels()] == [
         "it grows", "far out", "proved", "not run",
     ]  # fmt: skip
-    written = " ".join(t.get_text() for t in ax.texts)
+    (right,) = ax.child_axes
+    written = " ".join(t.get_text() for t in right.get_yticklabels())
     for text in ("✓ holds", "✗ violated", "✓ verified", "– unassessed", "0.5 nats", "3 instances"):
         assert text in written
     markers = [line.get_marker() for line in ax.lines if len(line.get_xdata()) == 1]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .overlap import agreement, agreement_tree, kept_overlap
     from .patches import faded, kept_patches
     from .style import theme
-    from .views import View, views_of
+    from .views import View, views_at, views_of
 
 __all__ = [
     "View",
@@ -42,6 +42,7 @@ __all__ = [
     "theme",
     "verdict_ledger",
     "verdict_table",
+    "views_at",
     "views_of",
 ]
 
@@ -59,6 +60,7 @@ _HOME = {
     "theme": "style",
     "verdict_ledger": "ledger",
     "verdict_table": "ledger",
+    "views_at": "views",
     "views_of": "views",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Errors = Literal["bars", "band", "none"]
+MOST_INSIDE = 5  # entries of a legend that is put inside the axes
 ERRORS: tuple[Errors, ...] = ("bars", "band", "none")
 
 
@@ -154,7 +155,7 @@ def accuracy_budget(
     errors : "bars", "band", or "none", which needs no columns of intervals
     dodge : move points aside so that no bar hides another; bands stay where they are
     emphasis : curve that is drawn on top
-    legend : whether there is one
+    legend : whether there is one; of more than five curves it stands beside the axes
     ax : to draw on; the current axes without
 
     Returns
@@ -213,7 +214,9 @@ def accuracy_budget(
     if legend:
         named = {key: (labels or {}).get(key, series_label(key)) for key in [*keys, reference]}
         drawn = [*keys, *([reference] if len(full) else [])]
-        ax.legend(handles=[handle(look(key, looks), named[key]) for key in drawn])
+        outside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+        where: dict[str, Any] = outside if len(drawn) > MOST_INSIDE else {}
+        ax.legend(handles=[handle(look(key, looks), named[key]) for key in drawn], **where)
     return ax
 
 

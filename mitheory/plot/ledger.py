@@ -143,18 +143,17 @@ def verdict_ledger(
     said = [lines(str(text).replace("_", " "), width, 3) for text in table[statement]]
     ax.set_yticks(range(len(table)), said, fontsize=size)
     ax.tick_params(axis="y", length=0)
-    beside: dict[str, Any] = {
-        "transform": ax.get_yaxis_transform(), "va": "center", "fontsize": size,
-    }  # fmt: skip
-    for y, record in enumerate(table.to_dict("records")):
-        color, mark = DECISIONS[str(record["decision"])]
-        verdict = f"{mark} {record['decision']}"
-        ax.text(1.03, y, verdict, color=color, fontweight="bold", **beside)
-        ax.text(1.36, y, number(record), **beside)
+    right = ax.secondary_yaxis("right")  # tick labels, for which every layout makes room
+    records = table.to_dict("records")
+    right.set_yticks(range(len(records)), [_verdict(record) for record in records], fontsize=size)
+    right.tick_params(axis="y", length=0)
+    right.spines["right"].set_visible(False)
+    for written, record in zip(right.get_yticklabels(), records, strict=True):
+        written.set_color(DECISIONS[str(record["decision"])][0])
     if legend:
         ax.legend(
-            handles=handles(), loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3,
-            fontsize=size, frameon=False,
+            handles=handles(), loc="upper center", bbox_to_anchor=(0.5, 0.0), borderaxespad=4.5,
+            ncols=3, fontsize=size, frameon=False,
         )  # fmt: skip
     return ax
 
@@ -200,6 +199,12 @@ def handles() -> list[Any]:
                label="effect, 95%"),
         Line2D([], [], color=GRAY, linewidth=0.8, label="interval that decides (Holm)"),
     ]  # fmt: skip
+
+
+def _verdict(record: Mapping[Any, Any]) -> str:
+    """Mark, decision and number."""
+    mark = DECISIONS[str(record["decision"])][1]
+    return f"{mark} {record['decision']}: {number(record)}"
 
 
 def _effect(ax: Axes, y: int, record: Mapping[Any, Any], color: str) -> None:

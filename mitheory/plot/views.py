@@ -141,6 +141,72 @@ def views_of(grid: Sequence[int], *, seconds: Sequence[float] | None = None) -> 
     )
 
 
+def views_at(coords: Any) -> tuple[View, ...]:
+    """The views of tokens that stand anywhere: an image whole and in tiles, several images, frames.
+
+    Each view is taken to cover its whole picture; pictures are numbered over blocks and frames, as
+    they stand in the image that is drawn.
+
+    Parameters
+    ----------
+    coords : (n, 5) whole numbers: block (image or video of the prompt), view, frame, row and column
+        of each token; negative where it stands nowhere, such as at the end of a line
+
+    Returns
+    -------
+    tuple of View
+
+    Raises
+    ------
+    ShapeError
+        If it has another shape, or two tokens stand in one place.
+
+    Examples
+    --------
+    One image whole, as one token, and in two columns whose line ends with a token of its own:
+
+    >>> whole, tiles = views_at(
+    ...     [[0, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 0, 0, 1], [0, 1, 0, 0, -1]]
+    ... )
+    >>> whole.tokens.tolist(), tiles.tokens.tolist(), tiles.label
+    ([[0]], [[1, 2]], 'view 2')
+    """
+    places = np.asarray(coords)
+    if places.ndim != 2 or places.shape[1] != 5 or places.dtype.kind not in "iu":
+        raise ShapeError(f"coords: expected (n, 5) whole numbers, got {places.shape}")
+    standing = (places >= 0).all(axis=1)
+    pictures = _ranks(places[standing][:, [0, 2]])
+    keys = list(dict.fromkeys(map(tuple, places[standing][:, :3].tolist())))
+    found = []
+    for key in keys:
+        own = np.flatnonzero(standing & (places[:, :3] == key).all(axis=1))
+        rows, columns = places[own, 3], places[own, 4]
+        tokens = np.full((rows.max() + 1, columns.max() + 1), -1)
+        tokens[rows, columns] = own
+        if int((tokens >= 0).sum()) != len(own):
+            raise ShapeError(f"coords: expected one token in every place, got two in view {key}")
+        frame = pictures[key[0], key[2]]
+        found.append(View(tokens, frame=frame, label=_label(key, keys)))
+    return tuple(found)
+
+
+def _ranks(pairs: NDArray[np.int64]) -> dict[tuple[int, int], int]:
+    """The place of every (block, frame) among all of them."""
+    ordered = sorted({(int(block), int(frame)) for block, frame in pairs})
+    return {pair: i for i, pair in enumerate(ordered)}
+
+
+def _label(key: tuple[int, ...], keys: Sequence[tuple[int, ...]]) -> str:
+    """Of block, view and frame those that there are several of."""
+    names = ("image", "view", "frame")
+    said = [
+        f"{name} {own + 1}"
+        for name, own, seen in zip(names, key, zip(*keys, strict=True), strict=True)
+        if len(set(seen)) > 1
+    ]
+    return ", ".join(said)
+
+
 def _numbers(n: int) -> list[str]:
     return [""] if n == 1 else [f"frame {i + 1}" for i in range(n)]
 
