@@ -28,8 +28,6 @@ def pmi_matrix(
 ) -> Axes:
     """Draw a matrix of PMI: white is 0, both signs have colors of their own.
 
-    Source: Eq. (18).
-
     Parameters
     ----------
     pmi : (n_v, n_t) or (n_v, n_v), nats; −inf is drawn in gray
