@@ -13,6 +13,7 @@ from ..errors import ParameterError
 from .base import ModelAdapter
 from .fruitfly import FruitFlyAdapter
 from .fruitfly.checkpoint import NAMES
+from .mllm.checkpoint import is_checkpoint
 
 
 class NamedAdapter(ModelAdapter, Protocol):
@@ -58,19 +59,26 @@ def register_adapter(name: str, factory: Factory) -> None:
     ADAPTERS[name] = factory
 
 
-def load_adapter(model: str | Path, *, device: str = "cpu") -> NamedAdapter:
+def load_adapter(model: str | Path, *, device: str = "cpu", **options: Any) -> NamedAdapter:
     """The adapter that a name stands for.
 
     Parameters
     ----------
     model : "fruitfly", "fruitfly-contrastive", a registered name, "module:factory" (imported, and
-        called with ``device=``), or the file of a fruit-fly checkpoint
+        called with ``device=``), the file of a fruit-fly checkpoint, or a checkpoint of
+        `transformers`: "owner/name" on the Hugging Face Hub, or a folder
     device : "cpu", "cuda", "cuda:1", or "auto"
+    options : of the factory; for checkpoints of `transformers`, those of
+        `MllmAdapter.from_pretrained`; the fruit-fly has none
 
     Raises
     ------
     ParameterError
-        If there is no such model, or the module has no such factory.
+        If there is no such model, or the module has no such factory, or the model has no options.
+    UnknownNameError
+        If the architecture of a checkpoint is not known.
+    MissingDependencyError
+        If `transformers` is missing.
 
     Examples
     --------
@@ -81,15 +89,22 @@ def load_adapter(model: str | Path, *, device: str = "cpu") -> NamedAdapter:
     """
     name = str(model)
     if name in NAMES or Path(name).is_file():
+        if options:
+            raise ParameterError(f"options of {name!r}: expected none, got {sorted(options)}")
         return FruitFlyAdapter(model, device=device)
     if name in ADAPTERS:
-        return ADAPTERS[name](device=device)
+        return ADAPTERS[name](device=device, **options)
+    if is_checkpoint(name):
+        from .mllm.adapter import MllmAdapter
+
+        return MllmAdapter.from_pretrained(name, device=device, **options)
     module, colon, attribute = name.partition(":")
     if colon:
-        return _imported(module, attribute)(device=device)
+        return _imported(module, attribute)(device=device, **options)
     known = [*NAMES, *ADAPTERS]
     raise ParameterError(
-        f"model: expected one of {known}, module:factory, or a checkpoint file, got {name!r}"
+        f"model: expected one of {known}, module:factory, a checkpoint file, a folder with a "
+        f"config.json or owner/name on the Hugging Face Hub, got {name!r}"
     )
 
 

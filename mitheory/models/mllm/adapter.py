@@ -1,0 +1,348 @@
+"""A checkpoint of `transformers` behind the protocol of all adapters: `encode` and `answer`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...budgets import Decoder
+from ...bundle import Sample
+from ...checks import check_count
+from ...errors import MissingInputError, ParameterError, ShapeError
+from ..base import Answer, Example, Order, PositionIds
+from . import answering
+from .base import Family
+from .checkpoint import configuration, model_of, processor_of, revision_of
+from .options import Options
+from .prompting import FRAMES, Asked, prepared
+from .records import Encoded
+from .registry import family_of
+
+MAX_NEW_TOKENS = 16
+"""Enough for the short answers of GQA, ScienceQA, TextVQA, POPE and MME."""
+
+
+class MllmAdapter:
+    """A multimodal model of `transformers` as a `ModelAdapter`.
+
+    A question is asked by the chat template of the processor. T is what `text_scope` says, V the
+    candidates of `Encoded.visual`. A sample keeps its image, and `answer` encodes it again: what
+    the decoder needs besides V (newline rows, class tokens, deepstack) is in no bundle.
+
+    Parameters
+    ----------
+    model : loaded
+    processor : its processor, padding on the left
+    name : of the checkpoint
+    revision : of the checkpoint
+    options : how it is pruned; part of `revision`, so that no answer is reused under other ones
+    generation : options of `generate`; greedy, `MAX_NEW_TOKENS` tokens at most, without
+    batch_size : questions at a time
+
+    Attributes
+    ----------
+    n_layers, decoder : number and sizes of the decoder's layers
+    dtype : of the weights
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        name: str = "",
+        revision: str = "",
+        options: Options | None = None,
+        generation: Mapping[str, Any] | None = None,
+        batch_size: int = 8,
+    ) -> None:
+        self.options = options or Options()
+        self.family: Family = family_of(model, self.options)
+        self.model, self.processor = model, processor
+        self.name = name or type(model).__name__
+        self.generation = {
+            "do_sample": False, "max_new_tokens": MAX_NEW_TOKENS, **(generation or {})
+        }  # fmt: skip
+        self.revision = " ".join([revision, *_words(self.options, generation or {})]).strip()
+        self.batch_size = check_count("batch_size", batch_size, least=1)
+        self.device, self.dtype = model.device, model.dtype
+        text = model.config.get_text_config()
+        self.n_layers = int(text.num_hidden_layers)
+        self.decoder = _decoder(text)
+        self._limit = getattr(text, "max_position_embeddings", None)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: str = "auto",
+        revision: str | None = None,
+        device_map: Any = None,
+        attn_implementation: str | None = None,
+        generation: Mapping[str, Any] | None = None,
+        batch_size: int = 8,
+        **options: Any,
+    ) -> MllmAdapter:
+        """A checkpoint of the Hugging Face Hub, or of a folder; no code of its own is run.
+
+        Parameters
+        ----------
+        checkpoint : such as "llava-hf/llava-1.5-7b-hf"
+        device : "cpu", "cuda", "cuda:1", or "auto"
+        dtype : of the weights; "auto" is that of the file
+        revision : branch, tag or commit
+        device_map : as `accelerate` takes it, to deal the model out over devices
+        attn_implementation : of the decoder and the encoder
+        generation, batch_size : as above
+        options : those of `Options`
+
+        Raises
+        ------
+        ParameterError
+            If there is no such checkpoint, or an option does not exist.
+        UnknownNameError
+            If its architecture is not known.
+        MissingDependencyError
+            If `transformers`, or what the processor needs, is missing.
+        """
+        known = {entry.name for entry in fields(Options)}
+        if unknown := sorted(set(options) - known):
+            raise ParameterError(
+                f"options of a checkpoint: expected some of {sorted(known)}, got {unknown}"
+            )
+        source = str(checkpoint)
+        config = configuration(source, revision)
+        where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        model = model_of(
+            source,
+            config,
+            dtype=dtype,
+            revision=revision,
+            device=where,
+            device_map=device_map,
+            attn_implementation=attn_implementation,
+        )
+        return cls(
+            model,
+            processor_of(source, revision),
+            name=source,
+            revision=revision_of(source, config),
+            options=Options(**options),
+            generation=generation,
+            batch_size=batch_size,
+        )
+
+    # --- encoding -------------------------------------------------------------------------------
+
+    def encode(self, examples: Sequence[Example]) -> list[Sample]:
+        """Samples with V, T in float32, the attention of the vision encoder, and the image.
+
+        `metadata` of an example may hold "question", the question without instructions for the
+        form of the answer, and "frames", of a video whose frames stand below one another.
+
+        Raises
+        ------
+        ShapeError
+            If an image is not (h, w, 3) uint8.
+        ParameterError
+            If a prompt is longer than the model takes.
+        MissingInputError
+            If a question is not in its prompt as the metadata has it.
+        """
+        found: list[Sample] = []
+        for part in _chunks(examples, self.batch_size):
+            asked = [_asked(e.image, e.question, e.metadata, e.sample_id) for e in part]
+            encoded, columns = self._encoded(asked, attention=True)
+            for i, example in enumerate(part):
+                found.append(self._sample(example, encoded, i, columns[i]))
+        return found
+
+    def _encoded(
+        self, asked: Sequence[Asked], *, attention: bool = False
+    ) -> tuple[Encoded, list[Tensor]]:
+        inputs, columns = prepared(self.processor, asked, self.options.text_scope)
+        longest = int(inputs["attention_mask"].sum(dim=1).max())
+        if self._limit is not None and longest > self._limit:
+            raise ParameterError(
+                f"prompt: expected at most {self._limit} tokens, got {longest} with the image's"
+            )
+        moved = {
+            name: x.to(self.device, self.dtype if x.is_floating_point() else x.dtype)
+            for name, x in inputs.items()
+        }
+        return self.family.encode(moved, attention=attention), columns
+
+    def _sample(self, example: Example, encoded: Encoded, i: int, columns: Tensor) -> Sample:
+        ids = encoded.input_ids[i, columns.to(encoded.input_ids.device)].tolist()
+        attention = encoded.attention(i)
+        is_whole = attention is not None and bool(torch.isfinite(attention).all())
+        return Sample(
+            sample_id=example.sample_id,
+            image_id=example.image_id,
+            visual=encoded.visual(i).float().cpu(),
+            text=self.family.text(encoded, i, columns).float().cpu(),
+            grid=encoded.grid(i),
+            tokens=tuple(self.processor.tokenizer.convert_ids_to_tokens(ids)),
+            question=example.question,
+            answer=example.answer,
+            question_type=example.question_type,
+            negative=example.negative,
+            options=example.options,
+            cls_attention=attention.float().cpu() if is_whole and attention is not None else None,
+            image=torch.from_numpy(np.ascontiguousarray(example.image)),
+            relevant=None,
+            metadata={
+                **example.metadata,
+                "pruning": self.options.to_dict(),
+                "views": _views(encoded.coords(i)),
+            },
+        )
+
+    def embed(self, words: Sequence[str]) -> Tensor:
+        """Embeddings (n, d) of the tokens of words, as they enter the decoder; n may be larger than
+        the number of words."""
+        tokens = [t for word in words for t in self._tokens(word)]
+        ids = torch.tensor(tokens, dtype=torch.long, device=self.device)
+        with torch.no_grad():
+            found: Tensor = self.model.get_input_embeddings()(ids)
+        return found.float().cpu()
+
+    def _tokens(self, text: str) -> list[int]:
+        ids: list[int] = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    # --- answering ------------------------------------------------------------------------------
+
+    def answer(
+        self,
+        samples: Sequence[Sample],
+        keep: Sequence[Tensor] | None = None,
+        *,
+        words: Sequence[Tensor] | None = None,
+        positions: PositionIds = "kept",
+        order: Order = "raster",
+    ) -> list[Answer]:
+        """What the model says when only the visual tokens `keep` are shown; all without.
+
+        `log_prob` is that of the tokens that were said, `log_prob_truth` that of the true answer as
+        the tokenizer splits it alone. Where `generation` samples, every question is asked alone,
+        with a seed of its own.
+
+        Raises
+        ------
+        MissingInputError
+            If a sample holds no image.
+        ShapeError
+            If `keep` is not one set of distinct places per sample.
+        ParameterError
+            For an order other than "raster", or words: neither can be had of these models.
+        """
+        if words is not None:
+            raise ParameterError("words: expected None; prompts of these models are shown whole")
+        if order != "raster":
+            raise ParameterError(f"order: expected 'raster', got {order!r}")
+        if keep is not None and len(keep) != len(samples):
+            raise ShapeError(
+                f"keep: expected one index tensor per sample ({len(samples)}), got {len(keep)}"
+            )
+        size = 1 if self.generation["do_sample"] else self.batch_size
+        found: list[Answer] = []
+        for start in range(0, len(samples), size):
+            part = slice(start, start + size)
+            own = None if keep is None else list(keep[part])
+            found += self._answered(samples[part], own, positions)
+        return found
+
+    def _answered(
+        self, samples: Sequence[Sample], keep: Sequence[Tensor] | None, positions: PositionIds
+    ) -> list[Answer]:
+        asked = []
+        for sample in samples:
+            if sample.image is None:
+                raise MissingInputError(f"answer: sample {sample.sample_id!r} holds no image")
+            image = sample.image.cpu().numpy()
+            asked.append(_asked(image, sample.question, sample.metadata, sample.sample_id))
+        encoded, _ = self._encoded(asked)
+        for i, sample in enumerate(samples):
+            total = len(encoded.columns(i))
+            if total != sample.n_v:
+                raise ShapeError(
+                    f"sample {sample.sample_id!r}: expected {total} visual tokens under these "
+                    f"options, got {sample.n_v}"
+                )
+        truths = [self._tokens(s.answer) if s.answer else [] for s in samples]
+        pruned = self.family.prune(encoded, keep, positions=positions)
+        log_truths = answering.log_prob_of(self.model, pruned, truths)
+        with torch.random.fork_rng(enabled=bool(self.generation["do_sample"])):
+            if self.generation["do_sample"]:
+                torch.manual_seed(crc32(samples[0].sample_id.encode()))
+            pruned = self.family.prune(encoded, keep, positions=positions)
+            tokens, log_probs = answering.said(self.model, pruned, self.generation)
+        texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        triples = zip(texts, log_probs, log_truths, strict=True)
+        return [Answer(text.strip(), said, truth) for text, said, truth in triples]
+
+
+def _asked(image: Any, user: str, metadata: Mapping[str, Any], name: str) -> Asked:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ShapeError(
+            f"image of {name!r}: expected (h, w, 3) uint8, got {image.shape} {image.dtype}"
+        )
+    question = str(metadata.get("question", user))
+    return Asked(image, user, question, int(metadata.get(FRAMES, 0)))
+
+
+def _views(coords: Tensor) -> list[dict[str, int]]:
+    """What the visual tokens are, one behind the other: the views of every image, with their grid.
+
+    Examples
+    --------
+    >>> _views(torch.tensor([[0, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 0, 0, 1]]))[1]
+    {'block': 0, 'view': 1, 'frames': 1, 'rows': 1, 'cols': 2, 'tokens': 2}
+    """
+    found = []
+    for block, view in coords[:, :2].unique_consecutive(dim=0).tolist():
+        own = coords[(coords[:, 0] == block) & (coords[:, 1] == view)]
+        frames, rows, cols = (own[:, 2:].amax(dim=0) + 1).tolist()
+        sizes = {"frames": frames, "rows": rows, "cols": cols, "tokens": len(own)}
+        found.append({"block": block, "view": view, **sizes})
+    return found
+
+
+def _words(options: Options, generation: Mapping[str, Any]) -> Iterator[str]:
+    """What differs from the defaults, for the revision."""
+    plain = Options().to_dict()
+    for name, value in options.to_dict().items():
+        if name != "positions" and value != plain[name]:  # positions are said at every answer
+            yield f"{name}={value}"
+    for name in sorted(generation):
+        yield f"{name}={generation[name]}"
+
+
+def _decoder(text: Any) -> Decoder:
+    """Sizes of the decoder; of a mixture of experts, what one token goes through."""
+    heads = text.num_attention_heads
+    experts = getattr(text, "num_experts_per_tok", None)
+    width = text.moe_intermediate_size * experts if experts else text.intermediate_size
+    return Decoder(
+        text.hidden_size,
+        width,
+        key_value_share=(getattr(text, "num_key_value_heads", None) or heads) / heads,
+    )
+
+
+T = TypeVar("T")
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for i in range(0, len(items), size):
+        yield items[i : i + size]

@@ -1,0 +1,70 @@
+"""What a pruned model says, and how probable that and the true answer are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+
+@torch.no_grad()
+def said(
+    model: Any, pruned: Mapping[str, Any], generation: Mapping[str, Any]
+) -> tuple[list[list[int]], list[float]]:
+    """New tokens of every prompt, and their log-probabilities (nats), summed up to the end token.
+
+    Parameters
+    ----------
+    pruned : of `Family.prune`, made for this call
+    generation : options of `generate`
+    """
+    found = model.generate(**pruned, **generation, return_dict_in_generate=True, output_logits=True)
+    new = found.sequences[:, pruned["input_ids"].shape[1] :]
+    ends = model.generation_config.eos_token_id
+    ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
+    log_p = torch.stack(found.logits, dim=1).float().log_softmax(-1)  # (b, steps, vocabulary)
+    each = log_p.gather(2, new[..., None].to(log_p.device))[..., 0]
+    tokens, totals = [], []
+    for row, own in zip(new.tolist(), each, strict=True):
+        length = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
+        tokens.append(row[:length])
+        totals.append(float(own[:length].sum()))
+    return tokens, totals
+
+
+@torch.no_grad()
+def log_prob_of(
+    model: Any, pruned: Mapping[str, Any], answers: Sequence[Sequence[int]]
+) -> list[float]:
+    """Log-probability (nats) of given tokens behind every prompt; NaN where there are none.
+
+    Answers stand behind the prompts, which are padded on the left, and are padded on the right.
+    """
+    if not any(answers):
+        return [float("nan")] * len(answers)
+    ids, mask, positions = (
+        pruned[name] for name in ("input_ids", "attention_mask", "position_ids")
+    )
+    filler = next(token for answer in answers for token in answer)  # no placeholder
+    tails = [torch.tensor(answer, dtype=ids.dtype) for answer in answers]
+    tail = pad_sequence(tails, batch_first=True, padding_value=filler).to(ids.device)
+    lengths = torch.tensor([len(answer) for answer in answers])
+    there = (torch.arange(tail.shape[1]) < lengths[:, None]).to(mask)
+    steps = torch.arange(1, tail.shape[1] + 1, device=positions.device)
+    further = {k: v for k, v in pruned.items() if k == "mm_encoder_outputs"}
+    logits = model(
+        input_ids=torch.cat([ids, tail], dim=1),
+        attention_mask=torch.cat([mask, there], dim=1),
+        position_ids=torch.cat([positions, positions[..., -1:] + steps], dim=-1),
+        logits_to_keep=tail.shape[1] + 1,
+        **further,
+    ).logits
+    log_p: Tensor = logits[:, :-1].float().log_softmax(-1)
+    each = log_p.gather(2, tail[..., None].to(log_p.device))[..., 0]
+    return [
+        float(own[:n].sum()) if n else float("nan")
+        for own, n in zip(each, lengths.tolist(), strict=True)
+    ]
