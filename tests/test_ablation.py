@@ -264,7 +264,7 @@ def test_names_of_models_are_resolved_or_refused(monkeypatch: pytest.MonkeyPatch
     for name in ("mitheory.models.fruitfly:None_", "no_such_module:x", ":x"):
         with pytest.raises(ParameterError, match="importable module:factory"):
             load_adapter(name)
-    with pytest.raises(ParameterError, match=r"'blind'.*or a checkpoint file, got 'fly'"):
+    with pytest.raises(ParameterError, match=r"'blind'.*a checkpoint file.*got 'fly'"):
         load_adapter("fly")
 
 

@@ -234,7 +234,7 @@ def test_examples_that_cannot_be_asked_are_refused(adapters):
 def test_a_question_that_spells_a_placeholder_is_one_error(adapters):
     """As a typed error: a run goes on with the next question."""
     asked = replace(example(0), question="What does <image> mean?", metadata={})
-    with pytest.raises(ParameterError, match="the processor does not take it: .*2 <image> tokens"):
+    with pytest.raises(ParameterError, match=r"the processor does not take it: .*2 <image> tokens"):
         adapters[LLAVA].encode([asked])
 
 
