@@ -26,6 +26,7 @@ COMMANDS = (
     "datasets",
     "score",
     "inspect",
+    "ask",
     "card",
 )
 

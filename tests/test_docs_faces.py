@@ -7,7 +7,7 @@ import doctest
 import pytest
 from structure import ROOT
 
-PAGES = ("plot",)
+PAGES = ("ask", "plot")
 
 
 @pytest.mark.parametrize("page", PAGES)

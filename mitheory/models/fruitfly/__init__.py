@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .adapter import FruitFlyAdapter
     from .checkpoint import load
-    from .dataset import examples
+    from .dataset import about, examples
 
-__all__ = ["FruitFlyAdapter", "examples", "load"]
+__all__ = ["FruitFlyAdapter", "about", "examples", "load"]
 
-_HOME = {"FruitFlyAdapter": "adapter", "examples": "dataset", "load": "checkpoint"}
+_HOME = {
+    "FruitFlyAdapter": "adapter",
+    "about": "dataset",
+    "examples": "dataset",
+    "load": "checkpoint",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -49,15 +49,40 @@ def examples(split: str = "test", *, limit: int = 512, seed: int = 0) -> Iterato
 def _stream(split: str, limit: int, seed: int) -> Iterator[Example]:
     made, index = 0, 0
     while made < limit:
-        rng = np.random.default_rng([seed, SPLITS.index(split), index])
-        scene = sample_scene(split, rng)
-        image = np.clip(np.rint(scene.image * 255), 0, 255).astype(np.uint8)
-        for kind in QUESTIONS:
-            question = _ask(kind, scene, rng, index)
-            if question is not None and made < limit:
-                yield _example(question, scene, image, f"{split}-{seed}-{index:05d}")
+        for example in _about(split, index, seed):
+            if made < limit:
+                yield example
                 made += 1
         index += 1
+
+
+def about(index: int, *, split: str = "test", seed: int = 0) -> list[Example]:
+    """All questions about one scene, the `index`-th that `examples` gives.
+
+    Raises
+    ------
+    ParameterError
+        If `split` is unknown or `index` is negative.
+
+    Examples
+    --------
+    >>> [example.question_type for example in about(0)][:3]
+    ['color', 'digit', 'existence']
+    """
+    if index < 0:
+        raise ParameterError(f"scene: expected 0 or more, got {index}")
+    check_split(split)
+    return list(_about(split, index, seed))
+
+
+def _about(split: str, index: int, seed: int) -> Iterator[Example]:
+    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    scene = sample_scene(split, rng)
+    image = np.clip(np.rint(scene.image * 255), 0, 255).astype(np.uint8)
+    for kind in QUESTIONS:
+        question = _ask(kind, scene, rng, index)
+        if question is not None:
+            yield _example(question, scene, image, f"{split}-{seed}-{index:05d}")
 
 
 def _ask(kind: str, scene: Scene, rng: np.random.Generator, index: int) -> Question | None:

@@ -1,0 +1,131 @@
+"""Ask with everything, choose, ask with what is kept; every step by the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mitheory import select
+from mitheory.bundle import Sample
+from mitheory.errors import MissingInputError
+from mitheory.models.base import Answer, Example, ModelAdapter
+from mitheory.names import lookup
+from mitheory.selection import SELECTORS, Mode, Selection
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of a question.
+
+    Attributes
+    ----------
+    sample : Sample
+    selection : Selection
+    full, pruned : Answer
+    seconds : mapping
+        "encode", "select", "full" and "pruned": one run each, of one question alone.
+    """
+
+    sample: Sample
+    selection: Selection
+    full: Answer
+    pruned: Answer
+    seconds: Mapping[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """Share of the visual tokens that is kept."""
+        return self.selection.n_kept / self.sample.n_v
+
+    def outcome(self) -> dict[str, Any]:
+        """What happened, as JSON values; "unmerged": the method averages dropped tokens into kept
+        ones, and the model was shown the kept ones as they were."""
+        kept = self.selection
+        return {
+            "question": self.sample.question,
+            "truth": self.sample.answer or None,
+            "method": kept.method,
+            "full": self.full.text,
+            "pruned": self.pruned.text,
+            "tokens": self.sample.n_v,
+            "kept": kept.n_kept,
+            "unmerged": kept.merge is not None,
+            "indices": kept.indices.tolist(),
+            "params": kept.params,
+            "seconds": dict(self.seconds),
+        }
+
+
+def ask(
+    adapter: ModelAdapter,
+    example: Example,
+    method: str,
+    *,
+    budget: int | float,
+    seed: int = 0,
+    mode: Mode = "exact",
+    options: Mapping[str, Any] | None = None,
+) -> Asked:
+    """Answers to a question with all visual tokens, and with those that a method keeps.
+
+    Parameters
+    ----------
+    adapter : a model
+    example : a question about a picture
+    method : a name of `SELECTORS`
+    budget : tokens to keep, or a ratio of them in (0, 1]
+    seed, mode, options : of the method
+
+    Raises
+    ------
+    MissingInputError
+        If the model does not give what the method needs before the decoder.
+    MitheoryError
+        As the model and `select` do.
+
+    Examples
+    --------
+    >>> from analysis.dialogue import about_scene
+    >>> from mitheory.models import resolving
+    >>> asked = ask(resolving.load_adapter("fruitfly"), about_scene(0), "mi_pruner", budget=64)
+    >>> asked.full.text, asked.selection.n_kept
+    ('red', 64)
+    """
+    entry = lookup(method, SELECTORS, "method")
+    options = dict(options or {})
+    clock = Clock()
+    (sample,) = clock.time("encode", lambda: adapter.encode([example]))
+    inputs = {n: getattr(sample, n) for n in entry.inputs if getattr(sample, n) is not None}
+    if lacking := [n for n in entry.required(options, mode) if n not in inputs]:
+        raise MissingInputError(
+            f"{method}: needs {', '.join(lacking)}, which this model does not give before its "
+            f"decoder; it gives {', '.join(sample.tensors())}"
+        )
+    selection = clock.time(
+        "select",
+        lambda: select(
+            method, budget=budget, seed=seed, grid=sample.grid, mode=mode, **inputs, **options
+        ),
+    )
+    (full,) = clock.time("full", lambda: adapter.answer([sample]))
+    (pruned,) = clock.time("pruned", lambda: adapter.answer([sample], [selection.sorted]))
+    return Asked(sample, selection, full, pruned, clock.seconds)
+
+
+T = TypeVar("T")
+
+
+class Clock:
+    """Seconds of every step by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def time(self, name: str, step: Callable[[], T]) -> T:
+        """What the step gives; how long it took is kept."""
+        start = time.perf_counter()
+        found = step()
+        self.seconds[name] = time.perf_counter() - start
+        return found
