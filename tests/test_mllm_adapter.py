@@ -85,6 +85,31 @@ def test_a_sample_holds_what_the_decoder_is_shown(adapters, architecture):
     assert json.loads(json.dumps(samples[0].metadata)) == samples[0].metadata
 
 
+def test_every_image_is_encoded_once(adapters, monkeypatch):
+    """Five questions about two images: two rows of pixels; each question has its own T."""
+    adapter = adapters[LLAVA]
+    asked = [
+        replace(example(i % 2), sample_id=f"q{i}", question=f"{QUESTION} No {i}?", metadata={})
+        for i in range(5)
+    ]
+    alone = [adapter.encode([one])[0] for one in asked]
+    seen = []
+    features = adapter.family.features
+    monkeypatch.setattr(
+        adapter.family,
+        "features",
+        lambda m, inputs: seen.append(len(inputs["pixel_values"])) or features(m, inputs),
+    )
+    together = adapter.encode(asked)
+    assert sum(seen) == 2
+    for one, other in zip(together, alone, strict=True):
+        assert one.sample_id == other.sample_id
+        assert one.tokens == other.tokens
+        assert torch.allclose(one.text, other.text)
+        assert torch.allclose(one.visual, other.visual, atol=1e-5)
+    assert together[0].visual is together[2].visual
+
+
 def test_views_say_where_tokens_stand(adapters):
     (sample,) = adapters[NEXT].encode([example(0)])
     views = [tuple(view.values()) for view in sample.metadata["views"]]
@@ -152,7 +177,7 @@ def test_what_is_said_is_as_probable_as_given(adapters):
 
     (one,) = adapter.answer([sample], keep)
     asked = [_asked_of(sample)]
-    encoded, _ = adapter._encoded(asked)
+    encoded = adapter.family.encode(adapter._prepared(asked)[0])
     tokens, log_probs = answering.said(
         adapter.model, adapter.family.prune(encoded, keep), adapter.generation
     )
@@ -174,7 +199,7 @@ def test_nothing_behind_the_end_token_counts(adapters):
     (sample,) = adapter.encode([example(0)])
     from mitheory.models.mllm import answering
 
-    encoded, _ = adapter._encoded([_asked_of(sample)] * 2)
+    encoded = adapter.family.encode(adapter._prepared([_asked_of(sample)] * 2)[0])
     greedy, _ = answering.said(
         adapter.model, adapter.family.prune(encoded), {"max_new_tokens": 4, "do_sample": False}
     )

@@ -146,29 +146,42 @@ class MllmAdapter:
     def encode(self, examples: Sequence[Example]) -> list[Sample]:
         """Samples with V, T in float32, the attention of the vision encoder, and the image.
 
-        `metadata` of an example may hold "question", the question without instructions for the
-        form of the answer, and "frames", of a video whose frames stand below one another.
+        Every image is encoded once, however many questions are asked about it. `metadata` of an
+        example may hold "question", the question without instructions for the form of the answer,
+        and "frames", of a video whose frames stand below one another.
 
         Raises
         ------
         ShapeError
             If an image is not (h, w, 3) uint8.
         ParameterError
-            If a prompt is longer than the model takes.
+            If a prompt is longer than the model takes, or the processor refuses an image.
         MissingInputError
             If a question is not in its prompt as the metadata has it.
         """
-        found: list[Sample] = []
-        for part in _chunks(examples, self.batch_size):
-            asked = [_asked(e.image, e.question, e.metadata, e.sample_id) for e in part]
-            encoded, columns = self._encoded(asked, attention=True)
-            for i, example in enumerate(part):
-                found.append(self._sample(example, encoded, i, columns[i]))
-        return found
+        views: dict[str, dict[str, Any]] = {}
+        texts: dict[int, dict[str, Any]] = {}
+        first = {e.image_id: i for i, e in reversed(list(enumerate(examples)))}
+        leaders = sorted(first.values())
+        others = sorted(set(range(len(examples))) - set(leaders))
+        for members, look in ((leaders, True), (others, False)):
+            for part in _chunks(members, self.batch_size):
+                own = [examples[i] for i in part]
+                asked = [_asked(e.image, e.question, e.metadata, e.sample_id) for e in own]
+                inputs, columns = self._prepared(asked)
+                if look:
+                    encoded = self.family.encode(inputs, attention=True)
+                    for row, example in enumerate(own):
+                        views[example.image_id] = self._view(example, encoded, row)
+                for row, i in enumerate(part):
+                    texts[i] = self._text(inputs["input_ids"][row], columns[row])
+        return [
+            self._sample(example, texts[i], views[example.image_id])
+            for i, example in enumerate(examples)
+        ]
 
-    def _encoded(
-        self, asked: Sequence[Asked], *, attention: bool = False
-    ) -> tuple[Encoded, list[Tensor]]:
+    def _prepared(self, asked: Sequence[Asked]) -> tuple[dict[str, Any], list[Tensor]]:
+        """What the model takes, where it is, and the columns of T."""
         inputs, columns = prepared(self.processor, asked, self.options.text_scope)
         longest = int(inputs["attention_mask"].sum(dim=1).max())
         if self._limit is not None and longest > self._limit:
@@ -179,32 +192,46 @@ class MllmAdapter:
             name: x.to(self.device, self.dtype if x.is_floating_point() else x.dtype)
             for name, x in inputs.items()
         }
-        return self.family.encode(moved, attention=attention), columns
+        return moved, columns
 
-    def _sample(self, example: Example, encoded: Encoded, i: int, columns: Tensor) -> Sample:
-        ids = encoded.input_ids[i, columns.to(encoded.input_ids.device)].tolist()
-        attention = encoded.attention(i)
+    def _view(self, example: Example, encoded: Encoded, row: int) -> dict[str, Any]:
+        """What a sample holds of its image."""
+        attention = encoded.attention(row)
         is_whole = attention is not None and bool(torch.isfinite(attention).all())
+        return {
+            "visual": encoded.visual(row).float().cpu(),
+            "grid": encoded.grid(row),
+            "cls_attention": attention.float().cpu()
+            if is_whole and attention is not None
+            else None,
+            "image": torch.from_numpy(np.ascontiguousarray(example.image)),
+            "views": _views(encoded.coords(row)),
+        }
+
+    def _text(self, ids: Tensor, columns: Tensor) -> dict[str, Any]:
+        """T, and its tokens."""
+        own = ids[columns.to(ids.device)]
+        with torch.no_grad():
+            text = self.model.get_input_embeddings()(own).float().cpu()
+        tokens = self.processor.tokenizer.convert_ids_to_tokens(own.tolist())
+        return {"text": text, "tokens": tuple(tokens)}
+
+    def _sample(self, example: Example, text: Mapping[str, Any], view: Mapping[str, Any]) -> Sample:
+        views = {"pruning": self.options.to_dict(), "views": view["views"]}
         return Sample(
             sample_id=example.sample_id,
             image_id=example.image_id,
-            visual=encoded.visual(i).float().cpu(),
-            text=self.family.text(encoded, i, columns).float().cpu(),
-            grid=encoded.grid(i),
-            tokens=tuple(self.processor.tokenizer.convert_ids_to_tokens(ids)),
+            visual=view["visual"],
+            grid=view["grid"],
+            cls_attention=view["cls_attention"],
+            image=view["image"],
             question=example.question,
             answer=example.answer,
             question_type=example.question_type,
             negative=example.negative,
             options=example.options,
-            cls_attention=attention.float().cpu() if is_whole and attention is not None else None,
-            image=torch.from_numpy(np.ascontiguousarray(example.image)),
-            relevant=None,
-            metadata={
-                **example.metadata,
-                "pruning": self.options.to_dict(),
-                "views": _views(encoded.coords(i)),
-            },
+            metadata={**example.metadata, **views},
+            **text,
         )
 
     def embed(self, words: Sequence[str]) -> Tensor:
@@ -271,7 +298,7 @@ class MllmAdapter:
                 raise MissingInputError(f"answer: sample {sample.sample_id!r} holds no image")
             image = sample.image.cpu().numpy()
             asked.append(_asked(image, sample.question, sample.metadata, sample.sample_id))
-        encoded, _ = self._encoded(asked)
+        encoded = self.family.encode(self._prepared(asked)[0])
         for i, sample in enumerate(samples):
             total = len(encoded.columns(i))
             if total != sample.n_v:
