@@ -8,30 +8,34 @@ the files in flight and nothing else, and what exists is never computed again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+from zlib import crc32
 
 import pandas as pd
 import torch
 
 from analysis.auditing.plan import code_digest
 from analysis.auditing.spread import steps
-from analysis.extraction import extract
-from mitheory import provenance
+from analysis.extraction import Worker, run
 from mitheory.bundle import Bundle, Sample
 from mitheory.errors import MitheoryError, ParameterError
 from mitheory.io import atomic_write_json, atomic_write_parquet
-from mitheory.models.base import OpenAdapter
 from mitheory.models.resolving import NamedAdapter, load_adapter
 
 from .configuration import Configuration, digest
 from .selecting import kept_sets, set_hash
 from .sources import Source
 
-ANSWERS_PER_FILE = 4096
+BATCHES_PER_FILE = 32
+"""Answers are written down after so many batches: what a kill can cost."""
+IN_MEMORY = 4 << 30
+"""Bytes of a bundle up to which all of it is held in memory."""
+AT_A_TIME = 128
+"""Samples of a larger bundle that are."""
 SHOWN = ["sample_id", "positions", "order", "shown"]
 """What an answer depends on, besides the model."""
 
@@ -46,6 +50,8 @@ class Job:
     seed: int
     device: str
     common: str  # hash of data, model, seed and code
+    per_file: int = 4096  # answers
+    loading: Mapping[str, Any] = field(default_factory=dict)  # options of `load_adapter`
 
     def kept(self, cell: Configuration) -> Path:
         """Kept sets of a configuration."""
@@ -61,8 +67,18 @@ class Job:
         return self.out / "answers" / self.common / f"{name}.parquet"
 
 
-def job_of(bundle: Path, out: Path, model: str, *, seed: int, device: str = "cpu") -> Job:
+def job_of(
+    bundle: Path,
+    out: Path,
+    model: str,
+    *,
+    seed: int,
+    device: str = "cpu",
+    loading: Mapping[str, Any] | None = None,
+) -> Job:
     """The job of a bundle, a model and the code that is there now.
+
+    The model is loaded, for its revision, and stays loaded in this process.
 
     Raises
     ------
@@ -70,17 +86,28 @@ def job_of(bundle: Path, out: Path, model: str, *, seed: int, device: str = "cpu
         If the bundle cannot be read.
     """
     opened = Bundle.open(bundle)
-    revision = load_adapter(model).revision
-    index = (Path(bundle) / "index.json").read_text(encoding="utf-8")
-    common = digest([index, model, revision, seed, code_digest()])
     if not len(opened):
         raise ParameterError(f"bundle: expected samples, got none in {bundle}")
-    return Job(Path(out).resolve(), Path(bundle).resolve(), model, seed, device, common)
+    options = dict(loading or {})
+    adapter = _adapter(model, device, json.dumps(options, sort_keys=True))
+    index = (Path(bundle) / "index.json").read_text(encoding="utf-8")
+    made_of = [index, model, adapter.revision, seed, code_digest(), *([options] if options else [])]
+    return Job(
+        Path(out).resolve(), Path(bundle).resolve(), model, seed, device, digest(made_of),
+        BATCHES_PER_FILE * adapter.batch_size, options,
+    )  # fmt: skip
 
 
 def prepared(
-    out: Path, source: Source, *, seed: int, device: str, command: str, attention: bool = True
-) -> Path:
+    out: Path,
+    source: Source,
+    *,
+    seed: int,
+    device: str,
+    attention: bool = True,
+    jobs: int = 1,
+    scheduler: str | None = None,
+) -> Path | None:
     """The bundle of a source, extracted where it is not there yet.
 
     Parameters
@@ -89,29 +116,22 @@ def prepared(
     source : model, dataset, split and number of questions
     seed : of the scenes
     device : of the model
-    command : for the provenance
     attention : whether to store the encoder's full attention, the largest array
+    jobs, scheduler : as `analysis.extraction.run` takes them
+
+    Returns
+    -------
+    Its path; None if other workers of a launcher have parts of it to finish.
 
     Raises
     ------
     UnknownNameError, ParameterError
         If the model, the dataset or the split does not exist.
     """
-    adapter = load_adapter(source.model, device=device)
-    origin = provenance.collect(
-        command=command,
-        seed=seed,
-        device=str(adapter.device),
-        dtype="float32",
-        model=source.model,
-        revision=adapter.revision,
-    )
-    # another dataset, split or seed is another bundle, which the provenance alone does not tell
-    name = digest([source.dataset, source.split, source.limit, seed, attention])[:8]
-    return extract(
-        cast("OpenAdapter", adapter), source.examples(seed), out / f"bundle-{name}", origin,
-        limit=source.limit, dtype="float32", attention=attention, overwrite=True,
-    ).path  # fmt: skip
+    extraction = source.extraction(seed=seed, device=device, attention=attention)
+    path = out / f"bundle-{digest(extraction.command())[:8]}"
+    bundle = run(extraction, path, parts=jobs, jobs=jobs, scheduler=scheduler, overwrite=True)
+    return None if bundle is None else path
 
 
 def ablate(
@@ -120,8 +140,12 @@ def ablate(
     *,
     jobs: int = 1,
     scheduler: str | None = None,
+    worker: Worker | None = None,
 ) -> list[Path]:
     """Compute what is missing of a grid; paths of the results, one per cell, in order.
+
+    One of several workers answers its share of the questions; the last to finish joins, and the
+    others get no paths.
 
     Parameters
     ----------
@@ -129,14 +153,17 @@ def ablate(
     job : of `job_of`
     jobs : worker processes; -1 takes all cores
     scheduler : address of a Dask scheduler, instead of `jobs`; its workers must see the files
+    worker : of a launcher; the only one without
     """
+    here = worker or Worker()
     with steps(jobs, scheduler) as spread:
         missing = [c for c in cells if not job.result(c).exists()]
         to_select = {job.kept(c): c for c in missing if not job.kept(c).exists()}
         _run(spread.each("select", _select, [(c, job) for c in to_select.values()]))
-        asked = unanswered(missing, job)
-        chunks = [asked[i : i + ANSWERS_PER_FILE] for i in range(0, len(asked), ANSWERS_PER_FILE)]
-        _run(spread.each("answer", _answer, [(tuple(chunk), job) for chunk in chunks]))
+        asked = [q for q in unanswered(missing, job) if _belongs(q, here)]
+        _run(spread.each("answer", _answer, [(chunk, job) for chunk in _chunks(asked, job)]))
+        if here.world > 1 and unanswered(missing, job):
+            return []
         answered = read_answers(job)
         for cell in missing:
             atomic_write_parquet(job.result(cell), joined(cell, job, answered))
@@ -147,6 +174,16 @@ def ablate(
     return [job.result(c) for c in cells]
 
 
+def _belongs(question: Question, worker: Worker) -> bool:
+    """Whether a worker is the one to ask this, whenever it starts."""
+    return crc32("/".join(question[:4]).encode()) % worker.world == worker.rank
+
+
+def _chunks(asked: Sequence[Question], job: Job) -> list[tuple[Question, ...]]:
+    """Questions by the file that their answers go to."""
+    return [tuple(asked[i : i + job.per_file]) for i in range(0, len(asked), job.per_file)]
+
+
 def _run(results: Iterable[Any]) -> None:
     for _ in results:
         pass
@@ -154,8 +191,9 @@ def _run(results: Iterable[Any]) -> None:
 
 def _select(cell: Configuration, job: Job) -> None:
     torch.set_num_threads(1)
-    adapter, samples = _loaded(job.model, job.bundle, job.device)
-    table = kept_sets(cell, list(samples.values()), adapter, seed=job.seed)
+    adapter, samples = _loaded(job)
+    tables = [kept_sets(cell, part, adapter, seed=job.seed) for part in slabs(samples)]
+    table = pd.concat(tables, ignore_index=True)
     job.kept(cell).parent.mkdir(parents=True, exist_ok=True)
     atomic_write_parquet(job.kept(cell), table)
 
@@ -181,9 +219,8 @@ def answers_to(questions: Sequence[Question], job: Job, *, jobs: int = 1) -> pd.
     known = read_answers(job)
     seen = set(known[SHOWN].itertuples(index=False, name=None)) if len(known) else set()
     asked = list({q[:4]: q for q in questions if q[:4] not in seen}.values())
-    chunks = [asked[i : i + ANSWERS_PER_FILE] for i in range(0, len(asked), ANSWERS_PER_FILE)]
     with steps(jobs, None) as spread:
-        _run(spread.each("answer", _answer, [(tuple(chunk), job) for chunk in chunks]))
+        _run(spread.each("answer", _answer, [(chunk, job) for chunk in _chunks(asked, job)]))
     return read_answers(job)
 
 
@@ -201,7 +238,7 @@ def unanswered(cells: Sequence[Configuration], job: Job) -> list[Question]:
 
 def _answer(questions: Sequence[Question], job: Job) -> None:
     torch.set_num_threads(1)
-    adapter, samples = _loaded(job.model, job.bundle, job.device)
+    adapter, samples = _loaded(job)
     rows: list[dict[str, Any]] = []
     groups: dict[tuple[str, str], list[Question]] = {}
     for question in questions:
@@ -226,7 +263,7 @@ def _asker(adapter: NamedAdapter, positions: str, order: str) -> Ask:
 
 
 def _answered(
-    ask: Ask, samples: dict[str, Sample], members: Sequence[Question]
+    ask: Ask, samples: Mapping[str, Sample], members: Sequence[Question]
 ) -> list[dict[str, Any]]:
     """One row per question; where a batch fails, its questions are asked one by one."""
     own = [samples[q[0]] for q in members]
@@ -256,24 +293,26 @@ def read_answers(job: Job) -> pd.DataFrame:
 
 def joined(cell: Configuration, job: Job, answers: pd.DataFrame) -> pd.DataFrame:
     """The tidy rows of a cell: what was kept, what was answered, and whether it is right."""
-    _, samples = _loaded(job.model, job.bundle, job.device)
+    index = Bundle.open(job.bundle).index
     kept = pd.read_parquet(job.kept(cell))
+    own = [index.samples[name] for name in kept.sample_id]
+    visual = [index.images[entry.image_id].tensors["visual"] for entry in own]
     failed = kept.kept.isna()
     shown = [None if f else set_hash(k, cell.order) for k, f in zip(kept.kept, failed, strict=True)]
     table = pd.DataFrame(
         {
             "cell": cell.identity,
             "sample_id": kept.sample_id,
-            "image_id": [samples[s].image_id for s in kept.sample_id],
-            "question_type": [samples[s].question_type for s in kept.sample_id],
-            "negative": [samples[s].negative for s in kept.sample_id],
-            "n_v": [samples[s].n_v for s in kept.sample_id],
+            "image_id": [entry.image_id for entry in own],
+            "question_type": [entry.question_type for entry in own],
+            "negative": [entry.negative for entry in own],
+            "n_v": [tensor.shape[0] for tensor in visual],
             "unmerged": kept.unmerged,
             "n_kept": [0 if f else len(set(k)) for k, f in zip(kept.kept, failed, strict=True)],
             "shown": shown,
             "positions": cell.positions,
             "order": cell.order,
-            "answer": [samples[s].answer for s in kept.sample_id],
+            "answer": [entry.answer for entry in own],
             "seconds": kept.seconds,
             "error": kept.error,
         }
@@ -283,11 +322,50 @@ def joined(cell: Configuration, job: Job, answers: pd.DataFrame) -> pd.DataFrame
     return table.assign(correct=right.where(table.error.isna()).astype("boolean"))
 
 
+def _loaded(job: Job) -> tuple[NamedAdapter, Mapping[str, Sample]]:
+    """The model and the samples, loaded once in each process."""
+    options = json.dumps(dict(job.loading), sort_keys=True)
+    return _adapter(job.model, job.device, options), samples_of(job.bundle)
+
+
 @lru_cache(maxsize=1)
-def _loaded(model: str, bundle: Path, device: str) -> tuple[NamedAdapter, dict[str, Sample]]:
-    """Once per worker process."""
-    adapter = load_adapter(model, device=device)
-    return adapter, {s.sample_id: s for s in Bundle.open(bundle)}
+def _adapter(model: str, device: str, loading: str) -> NamedAdapter:
+    return load_adapter(model, device=device, **json.loads(loading))
+
+
+@lru_cache(maxsize=1)
+def samples_of(path: Path) -> Mapping[str, Sample]:
+    """The samples of a bundle by id: in memory if they have room there, else read when asked."""
+    bundle = Bundle.open(path)
+    if sum(shard.size for shard in bundle.index.shards.values()) <= IN_MEMORY:
+        return {s.sample_id: s for s in bundle}
+    return OnDisk(bundle)
+
+
+class OnDisk(Mapping[str, Sample]):
+    """Samples of a bundle that are read when they are asked for."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    def __getitem__(self, sample_id: str) -> Sample:
+        return self.bundle.sample(sample_id)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.bundle.sample_ids)
+
+    def __len__(self) -> int:
+        return len(self.bundle)
+
+
+def slabs(samples: Mapping[str, Sample]) -> Iterator[list[Sample]]:
+    """The samples in lists that are in memory one at a time."""
+    if not isinstance(samples, OnDisk):
+        yield list(samples.values())
+        return
+    names = list(samples)
+    for start in range(0, len(names), AT_A_TIME):
+        yield [samples[name] for name in names[start : start + AT_A_TIME]]
 
 
 def read_results(out: Path) -> pd.DataFrame:

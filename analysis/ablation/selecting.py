@@ -43,7 +43,7 @@ def kept_sets(
     rows: list[dict[str, Any]] = []
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
-        options = configuration.options_for(sample.question_type, CLOSED_TYPES)
+        options = _options(configuration, sample)
         groups.setdefault(repr((options, sample.n_v)), []).append(sample)
     for members in groups.values():
         for start in range(0, len(members), BATCH):
@@ -89,7 +89,7 @@ def _choose(
         return [
             Selection(torch.arange(s.n_v), torch.zeros(s.n_v), FULL, s.n_v, s.n_v) for s in samples
         ]
-    options = configuration.options_for(samples[0].question_type, CLOSED_TYPES)
+    options = _options(configuration, samples[0])
     if "prior" in options:
         options["prior"] = prior_of(options["prior"], samples, model)
     method = SELECTORS[configuration.method]
@@ -128,6 +128,12 @@ def _choose(
         **_stacked(samples, needed),
         **options,
     )
+
+
+def _options(configuration: Configuration, sample: Sample) -> dict[str, Any]:
+    """The options that hold for a question: of a benchmark by its form, else by its type."""
+    form = sample.metadata.get("form", "closed" if sample.question_type in CLOSED_TYPES else "open")
+    return configuration.options_for(form, ("closed",))
 
 
 def _own(options: dict[str, Any], i: int) -> dict[str, Any]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from analysis.datasets import DATASETS
+from analysis.extraction import Extraction
 from mitheory.checks import lookup
-from mitheory.models.base import Example
+
+from .configuration import digest
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,11 @@ class Source:
     ----------
     model : as `mitheory.models.resolving.load_adapter` takes it
     dataset : a name of `analysis.datasets.DATASETS`
-    split : of the dataset
-    limit : number of questions
+    split : of the dataset; a benchmark's default one without
+    limit : number of questions; 0 takes all of a benchmark
+    root : folder with a benchmark's official files; None reads from the Hugging Face Hub
+    convention : of a benchmark, which fixes prompts and grades; the default one without
+    loading : further options of `load_adapter`
 
     Raises
     ------
@@ -39,6 +45,9 @@ class Source:
     dataset: str = "fruitfly"
     split: str = "test"
     limit: int = 3200
+    root: Path | None = None
+    convention: str = ""
+    loading: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         lookup(self.dataset, DATASETS, "dataset")
@@ -47,12 +56,17 @@ class Source:
     def name(self) -> str:
         """Readable, and good for a folder."""
         model = Path(self.model).stem if Path(self.model).suffix else self.model
-        text = f"{model}-on-{self.dataset}-{self.split}-{self.limit}"
-        return re.sub(r"[^\w.-]+", "_", text)
+        words = [model, "on", self.dataset, self.split, self.limit or "all", self.convention]
+        if self.loading:
+            words.append(digest(dict(self.loading))[:8])
+        return re.sub(r"[^\w.-]+", "_", "-".join(str(word) for word in words if word))
 
-    def examples(self, seed: int) -> Iterator[Example]:
-        """The questions, before any model saw them."""
-        return DATASETS[self.dataset](self.split, limit=self.limit, seed=seed)
+    def extraction(self, *, seed: int, device: str, attention: bool = True) -> Extraction:
+        """What makes its bundle, in full precision."""
+        return Extraction(
+            self.model, self.dataset, self.split, self.limit, self.root, self.convention, seed,
+            device, "float32", attention, loading=self.loading,
+        )  # fmt: skip
 
 
 def sources(

@@ -7,9 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from mitheory.errors import ParameterError
+
 from ..datasets import DATASETS
 from ..manners import say, show
-from .options import Device, Jobs, Out, Scheduler, Seed, command_line
+from .options import Device, Jobs, Out, Scheduler, Seed
+
+LAUNCHED = "ablate: runs in one process or on Dask; `mitheory evaluate` runs under a launcher"
 
 
 def ablate(
@@ -80,7 +84,9 @@ def ablate(
     )
     runs = {s: out / s.name for s in sources(models, datasets, splits, limit)}
     for source, folder in runs.items():
-        bundle = prepared(folder, source, seed=seed, device=device, command=command_line())
+        bundle = prepared(folder, source, seed=seed, device=device)
+        if bundle is None:
+            raise ParameterError(LAUNCHED)
         say(f"{len(cells)} cells on {source.name}")
         job = job_of(bundle, folder, source.model, seed=seed, device=device)
         compute(cells, job, jobs=jobs, scheduler=scheduler or None)

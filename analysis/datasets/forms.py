@@ -11,6 +11,20 @@ from mitheory.models.base import Example
 
 Stream = Callable[..., Iterator[Example]]
 
+CLOSED = ("scienceqa", "textvqa", "textvqa_ocr", "mme", "pope")
+"""Benchmarks that the paper takes for closed-form, with λ = 1 (Sec. 4.1)."""
+
+
+def form_of(benchmark: str) -> str:
+    """ "closed" or "open", as the paper takes a benchmark; one's own questions are open.
+
+    Examples
+    --------
+    >>> form_of("pope"), form_of("gqa"), form_of("folder")
+    ('closed', 'open', 'open')
+    """
+    return "closed" if benchmark in CLOSED else "open"
+
 
 def only(types: Sequence[str], stream: Stream) -> Stream:
     """A dataset of the questions of these types.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.datasets.base import Record, example
 from analysis.datasets.media import Media, Pixels, read_image
@@ -30,11 +30,17 @@ def of_examples(examples: Iterable[Example]) -> Iterator[Item]:
         yield Item(one.sample_id, one.image_id, lambda one=one: one)  # type: ignore[misc]
 
 
-def of_records(records: Sequence[Record], *, is_video: bool = False) -> list[Item]:
+def of_records(records: Sequence[Record], form: str, *, is_video: bool = False) -> list[Item]:
     """Items of a benchmark's records, the questions about one image one after the other.
 
     Benchmarks ask about an image at several places of their files (POPE at three); together, its
     encoder runs once and its file is read once. Images come in the order of their first question.
+
+    Parameters
+    ----------
+    records : of a benchmark
+    form : of its questions, "open" or "closed"; in the metadata of every example
+    is_video : whether the media are videos
 
     Raises
     ------
@@ -47,12 +53,13 @@ def of_records(records: Sequence[Record], *, is_video: bool = False) -> list[Ite
     for record in records:
         by_image.setdefault(record.image_id, []).append(record)
     read = _LastImage()
-    return [_item(record, read) for members in by_image.values() for record in members]
+    return [_item(record, form, read) for members in by_image.values() for record in members]
 
 
-def _item(record: Record, read: Callable[[Media], Pixels]) -> Item:
+def _item(record: Record, form: str, read: Callable[[Media], Pixels]) -> Item:
     def load() -> Example:
-        return example(record, read(record.media[0]))
+        made = example(record, read(record.media[0]))
+        return replace(made, metadata={**made.metadata, "form": form, "origin": record.origin})
 
     return Item(record.sample_id, record.image_id, load, record.origin)
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 
 from analysis.datasets import BENCHMARKS, DATASETS
+from analysis.datasets.forms import form_of
 from mitheory import provenance
 from mitheory.bundle import Bundle, BundleWriter
 from mitheory.checks import lookup
@@ -98,7 +99,7 @@ class Extraction:
             records = chosen.records(
                 self.root, self.split, convention=self.convention, limit=self.limit or None
             )
-            return of_records(records, is_video=chosen.is_video)
+            return of_records(records, form_of(self.dataset), is_video=chosen.is_video)
         stream = DATASETS[self.dataset]
         limit = self.limit or DEFAULT_LIMIT
         return list(of_examples(stream(self.split or "test", limit=limit, seed=self.seed)))

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.ablation import Configuration, ablate
 from analysis.ablation.running import job_of, prepared
 from analysis.ablation.sources import Source
+from mitheory.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,11 @@ class Context:
         Without `attention` the encoder's full attention, the largest array, is left out.
         """
         source = Source(model or self.model, dataset, split, limit)
-        return prepared(
-            self.work / source.name,
-            source,
-            seed=self.seed,
-            device=self.device,
-            command=f"study on {limit} {split} questions",
-            attention=attention,
-        )
+        folder = self.work / source.name
+        made = prepared(folder, source, seed=self.seed, device=self.device, attention=attention)
+        if made is None:
+            raise ParameterError(f"{source.name}: studies run in one process, not under a launcher")
+        return made
 
     def answered(
         self,
