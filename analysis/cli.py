@@ -25,6 +25,7 @@ COMMANDS = (
     "dtypes",
     "datasets",
     "score",
+    "evaluate",
     "inspect",
     "ask",
     "card",

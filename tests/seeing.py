@@ -16,7 +16,7 @@ from mitheory.bundle import Sample
 from mitheory.errors import ParameterError
 from mitheory.models.base import Answer, Example
 
-LONGEST = 12  # words
+LONGEST = 24  # words
 RED = 128
 
 

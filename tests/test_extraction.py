@@ -92,7 +92,7 @@ def test_a_failing_question_costs_no_other(tmp_path):
         ("3-1", "image", "ImageError"),
     }
     by_id = {r.sample_id: r for r in rows}
-    assert "got 13" in by_id["1-1"].message
+    assert "got 25" in by_id["1-1"].message
     assert by_id["3-0"].origin == "questions.jsonl, line 4"
 
 

@@ -74,39 +74,61 @@ def write_tables(
     for source, folder in (runs or {Source(): out}).items():
         named = {"model": source.model, "dataset": source.dataset, "split": source.split}
         results = read_results(folder)
-        tables = (results, _summary(results, cells), _compared(results, cells, reference))
+        tables = (results, summary_of(results, cells), compared_of(results, cells, reference))
         parts.append([table.assign(**named) for table in tables])
     rows, described, found = (pd.concat(p, ignore_index=True) for p in zip(*parts, strict=True))
-    atomic_write_parquet(out / "results.parquet", rows)
+    atomic_write_parquet(out / "results.parquet", storable(rows))
     atomic_write_csv(out / "summary.csv", described)
     atomic_write_csv(out / "compared.csv", found)
     return found
 
 
-def _summary(results: pd.DataFrame, cells: Sequence[Configuration]) -> pd.DataFrame:
-    described = pd.DataFrame([_described(c) for c in cells]).set_index("cell")
-    return described.join(summary(results).set_index("cell")).reset_index()
+def summary_of(results: pd.DataFrame, cells: Sequence[Configuration]) -> pd.DataFrame:
+    """Axes, accuracy and failures of every cell."""
+    axes = pd.DataFrame([described(c) for c in cells]).set_index("cell")
+    return axes.join(summary(results).set_index("cell")).reset_index()
 
 
-def _compared(
+def compared_of(
     results: pd.DataFrame, cells: Sequence[Configuration], reference: str
 ) -> pd.DataFrame:
-    references = {c.budget: c for c in reference_of(cells, reference)}
+    """Every cell against the reference of its budget, with a verdict."""
+    references = {_budget(c): c for c in reference_of(cells, reference)}
     only = next(iter(references.values())) if len(references) == 1 else None
     tables = []
-    for budget in dict.fromkeys(c.budget for c in cells):
+    for budget in dict.fromkeys(_budget(c) for c in cells):
         against = references.get(budget, only)
         if against is None:
             continue
-        family = [c.identity for c in cells if c.budget == budget and c != against]
+        family = [c.identity for c in cells if _budget(c) == budget and c != against]
         if family:
             tables.append(compared(results, against.identity, family))
     found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"cell": []})
-    described = pd.DataFrame([_described(c) for c in cells]).set_index("cell")
-    found = described.join(found.set_index("cell"), how="inner").reset_index()
+    axes = pd.DataFrame([described(c) for c in cells]).set_index("cell")
+    found = axes.join(found.set_index("cell"), how="inner").reset_index()
     if len(found):
         found["verdict"] = [judged(row, SMALLEST) for _, row in found.iterrows()]
     return found
+
+
+def _budget(cell: Configuration) -> tuple[bool, float]:
+    """The budget, one token apart from the ratio 1."""
+    return isinstance(cell.budget, int), float(cell.budget)
+
+
+def storable(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows as Parquet takes them: an option that is a word here and a number there is text.
+
+    Examples
+    --------
+    >>> storable(pd.DataFrame({"option_prior": ["uniform", 0.5, None]})).option_prior.tolist()
+    ['uniform', '0.5', None]
+    """
+    mixed = [
+        c for c in rows if c.startswith("option_") and rows[c].dropna().map(type).nunique() > 1
+    ]
+    texts = {c: [None if pd.isna(v) else str(v) for v in rows[c]] for c in mixed}
+    return rows.assign(**texts)
 
 
 USUAL = {
@@ -117,7 +139,7 @@ USUAL = {
 """Axes that are shown only where they are not at their defaults."""
 
 
-def _described(cell: Configuration) -> dict[str, Any]:
+def described(cell: Configuration) -> dict[str, Any]:
     """A cell's axes, and those of its options that are not at their defaults."""
     axes = {k: v for k, v in cell.canonical().items() if k != "options"}
     return {"cell": cell.identity, **axes, "options": dict(sorted(cell.options.items()))}

@@ -26,7 +26,8 @@ def summary(results: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     """Accuracy of every cell with its interval over scenes, and how much failed.
 
     Columns: cell, accuracy, low, high, n, n_clusters, failed. Rows that failed count as no answer:
-    they are left out of the accuracy and counted.
+    they are left out of the accuracy and counted. Where rows have a `score`, as those of a
+    benchmark do, accuracy is its mean.
     """
     rows = []
     for cell, table in results.groupby("cell", sort=False):
@@ -34,7 +35,7 @@ def summary(results: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
         found = {"cell": cell, "n": len(good), "failed": len(table) - len(good)}
         if len(good):
             (interval,) = cluster_bootstrap_table(
-                good.correct.to_numpy(float)[:, None],
+                good[_graded(good)].to_numpy(float)[:, None],
                 good.image_id.to_numpy(),
                 level=LEVEL,
                 n_resamples=RESAMPLES,
@@ -55,7 +56,8 @@ def compared(
 
     Columns: cell, difference of accuracy with low and high (cluster bootstrap over scenes, paired),
     p_value (permutation of the pairs, scene by scene), p_holm (the same, Holm within this family),
-    p_mcnemar (exact, which takes questions about one scene for independent and is too sure),
+    p_mcnemar (exact, which takes questions about one scene for independent and is too sure; NaN
+    where scores are not only 0 and 1),
     detectable (the smallest difference that a two-sided test at 5% would find with 80% power,
     given how the paired differences vary over scenes, before Holm), n, n_clusters.
 
@@ -71,7 +73,7 @@ def compared(
         If the reference is not among the results.
     """
     answers = results[results.error.isna()].pivot(
-        index="sample_id", columns="cell", values="correct"
+        index="sample_id", columns="cell", values=_graded(results)
     )
     images = results.drop_duplicates("sample_id").set_index("sample_id").image_id
     if reference not in answers:
@@ -79,7 +81,7 @@ def compared(
     wanted = [c for c in answers if c != reference] if cells is None else list(cells)
     rows = []
     for cell in wanted:
-        both = answers[[cell, reference]].dropna().astype(bool)
+        both = answers[[cell, reference]].dropna().astype(float)
         clusters = images.loc[both.index].to_numpy()
         interval = paired_difference(
             both[cell].to_numpy(), both[reference].to_numpy(), clusters,
@@ -88,7 +90,7 @@ def compared(
         pair = both[cell].to_numpy(), both[reference].to_numpy()
         rng = np.random.default_rng(seed)
         test = paired_permutation(*pair, clusters, rng=rng)
-        apart = both[cell].to_numpy(float) - both[reference].to_numpy(float)
+        apart = pair[0] - pair[1]
         rows.append(
             {
                 "cell": cell,
@@ -96,7 +98,7 @@ def compared(
                 "low": interval.low,
                 "high": interval.high,
                 "p_value": test.p_value,
-                "p_mcnemar": mcnemar(*pair).p_value,
+                "p_mcnemar": mcnemar(*pair).p_value if _is_binary(both) else float("nan"),
                 "detectable": detectable(apart, clusters),
                 "n": interval.n,
                 "n_clusters": interval.n_clusters,
@@ -106,6 +108,15 @@ def compared(
     if len(table):
         table.insert(5, "p_holm", holm(table.p_value.to_numpy()))
     return table
+
+
+def _graded(results: pd.DataFrame) -> str:
+    """The column that says how good an answer is."""
+    return "score" if "score" in results else "correct"
+
+
+def _is_binary(scores: pd.DataFrame) -> bool:
+    return bool(scores.isin([0.0, 1.0]).all(axis=None))
 
 
 def detectable(differences: np.ndarray, clusters: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -291,7 +292,8 @@ class Benchmark:
 
 
 def example(record: Record, image: NDArray[np.uint8]) -> Example:
-    """A record with its image, as models take it; the references are in its metadata too."""
+    """A record with its image, as models take it; the references are in its metadata too, which
+    is what JSON gives back, as a bundle keeps it."""
     return Example(
         sample_id=record.sample_id,
         image_id=record.image_id,
@@ -300,11 +302,15 @@ def example(record: Record, image: NDArray[np.uint8]) -> Example:
         answer=record.references[0] if record.references else "",
         question_type=str(record.metadata.get("group", "all")),
         options=tuple(record.metadata.get("choices", ())),
-        metadata={
-            **record.metadata,
-            "question": record.question,
-            "references": list(record.references),
-        },
+        metadata=json.loads(
+            json.dumps(
+                {
+                    **record.metadata,
+                    "question": record.question,
+                    "references": record.references,
+                }
+            )
+        ),
     )
 
 
