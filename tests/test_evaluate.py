@@ -16,7 +16,7 @@ from seeing import Seeing
 from typer.testing import CliRunner
 
 from analysis.ablation import running
-from analysis.ablation.selecting import sample_seed
+from analysis.ablation.selecting import _options, sample_seed
 from analysis.ablation.statistics import compared
 from analysis.cli import app
 from analysis.datasets import benchmark
@@ -33,7 +33,7 @@ from analysis.evaluate import (
 from analysis.evaluate.plan import Place, Run, cells_of, printed_places
 from analysis.evaluate.running import beside
 from analysis.evaluate.tables import parsed
-from analysis.extraction import Worker
+from analysis.extraction import Extraction, Worker
 from analysis.extraction.items import of_records
 from mitheory import select
 from mitheory.errors import ParameterError
@@ -108,19 +108,28 @@ def test_all_tokens_by_hand(pope, tmp_path):
     assert average["recall"] == pytest.approx(1 / 3)
 
 
-def test_rows_have_scores_and_the_paper_weight(pope, tmp_path):
-    """POPE is closed-form: λ = 1, so MI-Pruner keeps what λ = 1 keeps, and not what 1/2 keeps."""
+def test_rows_have_scores_and_what_the_answers_were_taken_for(pope, tmp_path):
+    """Also where an option is a word in one cell and a number in another."""
     weights = {"relevance_weight": ["paper", 1.0, 0.5]}
     evaluate(run_on(pope, ["mi_pruner"], axes=weights), tmp_path / "out")
     rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
     assert len(rows) == 18 * 7
     assert (rows.correct == (rows.score == 1)).all()
     assert set(rows.parsed) == {"yes", "no"}
-    shown = rows[rows.budget == 2].pivot(
-        index="sample_id", columns="option_relevance_weight", values="shown"
-    )
-    assert (shown["paper"] == shown["1.0"]).all()
-    assert not (shown["paper"] == shown["0.5"]).all()
+    assert set(rows.option_relevance_weight.dropna()) == {"paper", "1.0", "0.5"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "weight"),
+    [("gqa", 0.5), ("mmvet", 0.5), ("scienceqa", 1), ("textvqa", 1), ("mme", 1), ("pope", 1)],
+)
+def test_the_paper_weight_is_by_the_benchmark(tmp_path, dataset, weight):
+    """λ = 1/2 on open-ended benchmarks and 1 on closed-form ones (Sec. 4.1)."""
+    files.WRITERS[dataset](tmp_path)
+    items = Extraction(MODEL, dataset, root=tmp_path).items()
+    sample = Seeing().encode([items[0].load()])[0]
+    cell = cells_of(["mi_pruner"], "2", {})[1]
+    assert _options(cell, sample)["relevance_weight"] == weight
 
 
 def test_a_second_run_computes_nothing(pope, tmp_path, monkeypatch):

@@ -124,11 +124,11 @@ def storable(rows: pd.DataFrame) -> pd.DataFrame:
     >>> storable(pd.DataFrame({"option_prior": ["uniform", 0.5, None]})).option_prior.tolist()
     ['uniform', '0.5', None]
     """
-    mixed = [
-        c for c in rows if c.startswith("option_") and rows[c].dropna().map(type).nunique() > 1
-    ]
-    texts = {c: [None if pd.isna(v) else str(v) for v in rows[c]] for c in mixed}
-    return rows.assign(**texts)
+    stored = rows.copy()
+    for name in rows:
+        if str(name).startswith("option_") and rows[name].dropna().map(type).nunique() > 1:
+            stored[name] = [None if pd.isna(v) else str(v) for v in rows[name]]
+    return stored
 
 
 USUAL = {

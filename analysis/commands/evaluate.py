@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from mitheory.errors import ParameterError
 
 from ..datasets import BENCHMARKS
-from ..progress import console
+from ..manners import say, show
 from .options import Device, Out, Scheduler, Seed
 
 
@@ -77,7 +77,7 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List cells and files, and stop.")
     ] = False,
-) -> None:
+) -> dict[str, Any]:
     """Prune, answer and score on a benchmark, or run a table of the paper.
 
     Writes scores.csv (a row per cell and metric, as the field scores), results.parquet (a row per
@@ -97,7 +97,7 @@ def evaluate(
     from ..datasets.listing import check_source
     from ..evaluate import Judging, read_table, runs_of, single_runs
     from ..evaluate import evaluate as compute
-    from ..evaluate.listing import description
+    from ..evaluate.listing import description, plan
     from ..evaluate.plan import cells_of, usual_reference
     from ..evaluate.printing import printed
 
@@ -125,8 +125,8 @@ def evaluate(
         )  # fmt: skip
     if dry_run:
         for text in description(runs, chosen):
-            Console().print(text, markup=False, highlight=False, soft_wrap=True)
-        return
+            show(Text(text), soft_wrap=True)
+        return {"runs": [plan(run) for run in runs]}
     for run in runs:
         check_source(run.source.dataset, root, hub=hub)
     judge = (
@@ -138,10 +138,11 @@ def evaluate(
         table=table,
     )  # fmt: skip
     if found is None:
-        console.print("this part is done; the same command again goes on when all workers are")
-        return
-    console.print(printed(found))
-    console.print(f"tables in [bold]{out}[/]")
+        say("this part is done; the same command again goes on when all workers are")
+        return {"folder": out, "scores": None}
+    show(printed(found))
+    say(f"tables in [bold]{out}[/]")
+    return {"folder": out, "scores": found}
 
 
 def _names(text: str) -> list[str]:

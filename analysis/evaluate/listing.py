@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from analysis.ablation import Configuration
 from analysis.ablation.configuration import FULL
@@ -24,6 +25,21 @@ def description(runs: Sequence[Run], table: PaperTable | None = None) -> Iterato
     if table is not None:
         for method, why in table.elsewhere.items():
             yield f"not run: {method} {why}, where these adapters do not prune\n"
+
+
+def plan(run: Run) -> dict[str, Any]:
+    """A run as machines read it."""
+    count, state = _state(run)
+    source = run.source
+    return {
+        "model": source.model,
+        "dataset": source.dataset,
+        "convention": source.convention,
+        "files": state,
+        "questions": count,
+        "cells": [cell.canonical() for cell in run.cells],
+        "loading": dict(source.loading),
+    }
 
 
 def _lines(run: Run) -> Iterator[str]:
