@@ -37,7 +37,7 @@ def short(number: float) -> str:
 
     Examples
     --------
-    >>> short(0.12345), short(float("nan"))
-    ('0.1234', '–')
+    >>> short(0.25), short(float("nan"))
+    ('0.25', '–')
     """
     return "–" if math.isnan(number) else f"{number:.4g}"
