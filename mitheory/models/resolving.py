@@ -13,7 +13,7 @@ from ..errors import ParameterError
 from .base import ModelAdapter
 from .fruitfly import FruitFlyAdapter
 from .fruitfly.checkpoint import NAMES
-from .mllm.checkpoint import is_checkpoint
+from .mllm.loading import is_checkpoint
 
 
 class NamedAdapter(ModelAdapter, Protocol):

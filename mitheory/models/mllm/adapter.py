@@ -19,7 +19,7 @@ from ...errors import MissingInputError, ParameterError, ShapeError
 from ..base import Answer, Example, Order, PositionIds
 from . import answering
 from .base import Family
-from .checkpoint import configuration, model_of, processor_of, revision_of
+from .loading import Loading, load_model, load_processor
 from .options import Options
 from .prompting import FRAMES, Asked, prepared
 from .records import Encoded
@@ -86,8 +86,9 @@ class MllmAdapter:
         device: str = "cpu",
         dtype: str = "auto",
         revision: str | None = None,
-        device_map: Any = None,
-        attn_implementation: str | None = None,
+        device_map: str | None = None,
+        attn_implementation: str = "sdpa",
+        decoder: bool = True,
         generation: Mapping[str, Any] | None = None,
         batch_size: int = 8,
         **options: Any,
@@ -97,11 +98,10 @@ class MllmAdapter:
         Parameters
         ----------
         checkpoint : such as "llava-hf/llava-1.5-7b-hf"
-        device : "cpu", "cuda", "cuda:1", or "auto"
-        dtype : of the weights; "auto" is that of the file
-        revision : branch, tag or commit
-        device_map : as `accelerate` takes it, to deal the model out over devices
-        attn_implementation : of the decoder and the encoder
+        device, dtype, revision, device_map, attn_implementation : as `Loading` has them; a device
+            map goes before the device
+        decoder : False for extraction only: encoder, projector and embeddings are loaded, of the
+            files what they need is fetched, and `answer` is refused
         generation, batch_size : as above
         options : those of `Options`
 
@@ -120,22 +120,19 @@ class MllmAdapter:
                 f"options of a checkpoint: expected some of {sorted(known)}, got {unknown}"
             )
         source = str(checkpoint)
-        config = configuration(source, revision)
-        where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        model = model_of(
-            source,
-            config,
-            dtype=dtype,
-            revision=revision,
-            device=where,
-            device_map=device_map,
-            attn_implementation=attn_implementation,
+        how = Loading(
+            dtype,
+            "auto" if device_map is not None else device,
+            device_map,
+            revision,
+            attn_implementation,
         )
+        loaded = load_model(source, how, decoder=decoder)
         return cls(
-            model,
-            processor_of(source, revision),
+            loaded.model,
+            load_processor(loaded.folder),
             name=source,
-            revision=revision_of(source, config),
+            revision=loaded.revision,
             options=Options(**options),
             generation=generation,
             batch_size=batch_size,

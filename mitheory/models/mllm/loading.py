@@ -101,7 +101,7 @@ class Loaded:
     architecture : str
         Class of `transformers`.
     revision : str
-        Commit on the Hub; of a folder, a hash over its configuration and samples of its weights.
+        Commit on the Hub; of a folder, a hash over its configurations and samples of its weights.
     folder : Path
         Where its files lie.
     has_decoder : bool
@@ -115,6 +115,19 @@ class Loaded:
 
 
 # --- what is to be loaded ---------------------------------------------------------------------
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a name is one of a checkpoint: a folder with a configuration, or owner/name.
+
+    Examples
+    --------
+    >>> is_checkpoint("llava-hf/llava-1.5-7b-hf"), is_checkpoint("fruitfly")
+    (True, False)
+    """
+    if Path(name).is_dir():
+        return (Path(name) / "config.json").is_file()
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not Path(name).exists()
 
 
 def architecture_of(config: Mapping[str, Any]) -> str:
@@ -260,13 +273,15 @@ def check_files(folder: Path, *, decoder: bool = True) -> None:
 def fingerprint(folder: Path) -> str:
     """What tells a checkpoint's weights from others of its name.
 
-    The commit, if the files come from the Hub's cache. Else a hash over the configuration and, of
+    The commit, if the files come from the Hub's cache. Else a hash over all configurations and, of
     every file of weights, its name, size and last mebibyte: reading 15 GB would take longer than
     using them.
     """
     if folder.parent.name == "snapshots":
         return folder.name
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.json")):  # also what the processor does to images
+        digest.update(path.name.encode() + path.read_bytes())
     for path in sorted(folder.glob("*.safetensors")):
         size = path.stat().st_size
         digest.update(f"{path.name} {size}".encode())
@@ -381,9 +396,12 @@ def _loaded(
     cls: Any, folder: Path, config: Any, kwargs: Mapping[str, Any], *, decoder: bool = True
 ) -> Any:
     with _quietly():
-        model, report = cls.from_pretrained(
-            folder, config=config, output_loading_info=True, **kwargs
-        )
+        try:
+            model, report = cls.from_pretrained(
+                folder, config=config, output_loading_info=True, **kwargs
+            )
+        except (OSError, ValueError, ImportError) as error:
+            raise ParameterError(f"model: {folder} cannot be loaded: {error}") from error
     lacking = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
     wrong = sorted(key for key in lacking if decoder or EXTRACTION.search(key))
     if wrong:
@@ -425,14 +443,22 @@ def load_processor(folder: str | Path) -> Any:
     ------
     MissingDependencyError
         If it cannot be made because torchvision is missing, or not of torch's own build.
+    ParameterError
+        If the checkpoint has none.
     """
     library = transformers()
     try:
         processor = library.AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-    except (AttributeError, ImportError, RuntimeError) as error:
-        raise MissingDependencyError(
-            f"{folder}: its processor needs torchvision, from the same index as torch "
-            f"{torch.__version__}: {INSTALL} ({error})"
-        ) from error
+    except (OSError, ValueError, RuntimeError, ImportError, AttributeError) as error:
+        try:
+            import torchvision  # noqa: F401
+        except (ImportError, RuntimeError) as missing:
+            raise MissingDependencyError(
+                f"the processor of {str(folder)!r} needs torchvision, from the same index as "
+                f"torch {torch.__version__}: {INSTALL} ({missing})"
+            ) from error
+        raise ParameterError(f"model: no processor in {str(folder)!r}: {error}") from error
+    if not hasattr(processor, "tokenizer"):
+        raise ParameterError(f"model: no processor in {str(folder)!r}, only a tokenizer")
     processor.tokenizer.padding_side = "left"
     return processor
