@@ -11,7 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "mitheory"
 TARGET = ROOT / "docs" / "equations.md"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- equations: make index -->\n", "<!-- end of equations -->"
+
+CORE: dict[str, tuple[str, ...]] = {
+    "distributions.cosine.similarity": ("matrices",),
+    "distributions.conditionals.softmax": ("matrices", "normalization"),
+    "pmi.pointwise.log_marginal": ("prior_comparison",),
+    "pmi.pointwise.pmi": ("matrices",),
+    "aggregation.over_words.maximum": ("aggregation", "renyi"),
+    "aggregation.over_words.kl": ("aggregation", "renyi"),
+    "scores.lowest_redundancy": ("matrices", "relevance_weight"),
+    "scores.weighted_score": ("relevance_weight",),
+    "selection.search.eager.greedy": ("accuracy_budget", "search_cost"),
+    "properties.check_path_independent": ("verdict_overview",),
+    "properties.check_submodular": ("verdict_overview",),
+    "aggregation.bounds.max_below_sum": ("verdict_overview",),
+    "selection.attention.attention": ("accuracy_budget",),
+    "selection.front_door.select": ("kept_patches", "all_methods"),
+}
+"""What the README shows: function -> figures (files of paper_figures) in which one sees it."""
+
+SHOWN_TESTS = 2  # of a function in the README: the files that name it most
 
 SOURCE = re.compile(r"Source:\s*(.+?)(?:\n\s*\n|\Z)", re.DOTALL)
 EQUATIONS = re.compile(r"\bEqs?\.\s*((?:\(?\d+\)?(?:\s*(?:,|and|[-–]|to)\s*)?)+)")
@@ -122,9 +145,9 @@ def families(package: Path) -> dict[str, set[str]]:
 def table() -> str:
     """The whole document."""
     tests = {path.name: names_used(path) for path in sorted((ROOT / "tests").glob("test_*.py"))}
-    holding = families(ROOT / "mitheory")
+    holding = families(PACKAGE)
     rows = []
-    for entry in entries(ROOT / "mitheory"):
+    for entry in entries(PACKAGE):
         handles = {entry.name} | holding.get(entry.name, set())
         if entry.module.endswith(f".{entry.name}"):  # a method of selection goes by its name
             handles.add(f'"{entry.name}"')
@@ -136,9 +159,62 @@ def table() -> str:
     return HEADER + "".join(row for _, row in sorted(rows))
 
 
+def uses(entry: Entry, test: Path) -> int:
+    """How often a test file calls a function, by itself or of its module, or names a method."""
+    text = test.read_text(encoding="utf-8")
+    imports = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ImportFrom)]
+    holders = {
+        alias.asname or alias.name
+        for node in imports
+        for alias in node.names
+        if f"{node.module}.{alias.name}" in entry.module
+    }
+    is_imported = entry.name in {alias.name for node in imports for alias in node.names}
+    ways = [rf"\b{holder}\.{entry.name}\(" for holder in holders]
+    ways += [rf"(?<![.\w]){entry.name}\("] if is_imported else []
+    calls = sum(len(re.findall(way, text)) for way in ways)
+    is_method = entry.module.endswith(f".{entry.name}")
+    return calls + (text.count(f'"{entry.name}"') if is_method else 0)
+
+
+def core_table() -> str:
+    """The rows of the README: equations, function, tests that use it most, figures.
+
+    Raises
+    ------
+    ValueError
+        If a figure does not exist, or no test uses a function.
+    """
+    documented = {f"{e.module}.{e.name}".removeprefix("mitheory."): e for e in entries(PACKAGE)}
+    files = sorted((ROOT / "tests").glob("test_*.py"))
+    rows = ["| equation | function | tests | figures |\n|---|---|---|---|\n"]
+    for name, figures in CORE.items():
+        entry = documented[name]
+        counts = {test: uses(entry, test) for test in files}
+        most = sorted((t for t in files if counts[t]), key=lambda t: (-counts[t], t.name))
+        missing = [f for f in figures if not (ROOT / "paper_figures" / f"{f}.py").is_file()]
+        if missing or not most:
+            raise ValueError(f"{name}: tests {most}; figures that do not exist: {missing}")
+        tests = ", ".join(f"[{t.stem[5:]}](tests/{t.name})" for t in most[:SHOWN_TESTS])
+        drawn = ", ".join(f"[{f}](paper_figures/{f}.py)" for f in figures)
+        path = "mitheory/" + name.rpartition(".")[0].replace(".", "/") + ".py"
+        numbers = ", ".join(f"({n})" for n in entry.numbers)
+        rows.append(f"| {numbers} | [`{name}`]({path}) | {tests} | {drawn} |\n")
+    return "".join(rows)
+
+
+def readme() -> str:
+    """The README with the table as it should be."""
+    text = README.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{core_table()}{END}{after}"
+
+
 def main() -> None:
-    """Write the document."""
+    """Write the document, and the table of the README."""
     TARGET.write_text(table(), encoding="utf-8")
+    README.write_text(readme(), encoding="utf-8")
     print(f"{TARGET.relative_to(ROOT)}: {table().count(chr(10)) - HEADER.count(chr(10))} rows")
 
 

@@ -84,6 +84,11 @@ def test_the_equation_index_is_current():
     assert equations.TARGET.read_text(encoding="utf-8") == equations.table(), "run `make index`"
 
 
+def test_the_table_of_the_readme_is_current():
+    assert equations.README.read_text(encoding="utf-8") == equations.readme(), "run `make index`"
+    assert equations.core_table().count("\n") == len(equations.CORE) + 2
+
+
 def test_the_list_of_claims_is_current():
     claims = load("claims")
     assert claims.TARGET.read_text(encoding="utf-8") == claims.document(), "run `make index`"
