@@ -1,31 +1,57 @@
 """Sphinx settings (`make docs`)."""
 
 import re
+import shutil
+import sys
 import tomllib
 from pathlib import Path
 
-_project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import gallery  # noqa: E402
+import ledger  # noqa: E402
+import links  # noqa: E402
+import reference  # noqa: E402
+
+_project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
 
 project = _project["name"]
 release = _project["version"]
 copyright = "the mitheory authors"
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx-mathjax-offline",
 ]
-myst_enable_extensions = ["dollarmath"]
-exclude_patterns = ["_build"]
+myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
+myst_substitutions = ledger.substitutions()  # {{ claim }}: its verdict
+myst_heading_anchors = 3
+exclude_patterns = ["_build", "_templates", "results"]
 html_theme = "furo"
+html_title = f"{project} {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 autodoc_typehints = "none"  # shapes and units stand in the docstrings
 autodoc_member_order = "bysource"
-suppress_warnings = [
-    "myst.xref_missing",  # links into the source tree work on the repository page
-    "ref.python",  # several records have a field called n
-]
+napoleon_use_param = False  # types are prose, "(n, d) tensor", not the names of classes
+napoleon_use_ivar = False
+nitpicky = True
+suppress_warnings = ["toc.empty_glob"]
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# Notebooks are stored without output and run when they are read.
+nb_execution_mode = "force"
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_execution_in_temp = True
 
 
 def escape_bars(app, what, name, obj, options, lines):
@@ -33,5 +59,23 @@ def escape_bars(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r"\|(\w)\|", r"\|\1\|", line) for line in lines]
 
 
+def one_file_of_mathjax(app, config):
+    """SVG output: one script, no fonts to load, the same look everywhere and without a network."""
+    config.mathjax_path = "mathjax/tex-svg.js"
+
+
+def write_pages(app):
+    """Pages made from the code and from result files, before Sphinx looks for pages."""
+    reference.write(HERE)
+    ledger.write(HERE)
+    gallery.write(HERE)
+    (HERE / "notebooks").mkdir(exist_ok=True)
+    for path in (HERE.parent / "notebooks").glob("*.ipynb"):
+        shutil.copy2(path, HERE / "notebooks")  # with its time: what is unchanged is not run again
+
+
 def setup(app):
+    app.connect("config-inited", one_file_of_mathjax)
+    app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("build-finished", links.after_build)
