@@ -18,7 +18,7 @@ LAB_STAMP := $(VENV)/.installed-notebooks
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint docs index mutants bench lab clean distclean
+.PHONY: help install reproduce test lint docs links index mutants bench lab clean distclean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -36,8 +36,11 @@ lint: $(DEV_STAMP)  ## Check format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-docs: $(DOCS_STAMP)  ## Build the HTML documentation into docs/_build
-	$(BIN)/sphinx-build -q -W docs docs/_build
+docs: $(DOCS_STAMP)  ## Build the site into docs/_build/html: notebooks run, figures drawn, links checked
+	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
+
+links: $(DOCS_STAMP)  ## Visit every link of the site that leads out of it (needs a network)
+	$(BIN)/sphinx-build -q -b linkcheck docs docs/_build/linkcheck
 
 index: $(STAMP)  ## Rewrite docs/equations.md and docs/claims.md from the code
 	$(BIN)/python docs/equations.py
@@ -54,7 +57,8 @@ mutants: $(DEV_STAMP)  ## Change the theory one thing at a time: which changes d
 	$(BIN)/python docs/mutants.py
 
 clean:  ## Remove caches and built documentation
-	rm -rf build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info docs/_build docs/gallery docs/reference docs/notebooks docs/theory/ledger.md
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove the environment and the written figures too

@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from sphinx import addnodes
+
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
@@ -14,6 +16,7 @@ import ledger  # noqa: E402
 import links  # noqa: E402
 import reference  # noqa: E402
 
+CLASS = re.compile(r"[A-Z]\w+")
 _project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
 
 project = _project["name"]
@@ -43,6 +46,9 @@ autodoc_member_order = "bysource"
 napoleon_use_param = False  # types are prose, "(n, d) tensor", not the names of classes
 napoleon_use_ivar = False
 nitpicky = True
+nitpick_ignore_regex = [
+    ("py:class", r"(torch|collections|typing|pathlib|numpy|pandas|matplotlib)\..*")
+]
 suppress_warnings = ["toc.empty_glob"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -57,6 +63,18 @@ nb_execution_in_temp = True
 def escape_bars(app, what, name, obj, options, lines):
     """Cardinalities: reStructuredText would take |S| for a substitution."""
     lines[:] = [re.sub(r"\|(\w)\|", r"\|\1\|", line) for line in lines]
+
+
+def types_are_prose(app, doctree):
+    """Of the words in the types of docstrings only names of classes are looked up."""
+    for node in list(doctree.findall(addnodes.pending_xref)):
+        if node.get("refspecific") and not CLASS.fullmatch(node["reftarget"]):
+            node.replace_self(node.children)
+
+
+def no_such_class(app, env, node, contnode):
+    """A class in the type of a docstring that is none of ours stays as it is written."""
+    return contnode if node.get("refspecific") and node["refdomain"] == "py" else None
 
 
 def one_file_of_mathjax(app, config):
@@ -78,4 +96,6 @@ def setup(app):
     app.connect("config-inited", one_file_of_mathjax)
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("doctree-read", types_are_prose)
+    app.connect("missing-reference", no_such_class)
     app.connect("build-finished", links.after_build)

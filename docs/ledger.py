@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from markdown import plain, table
+from writing import plain, table
 
 from analysis.claims import CLAIMS
 from mitheory.io import atomic_write_text
@@ -22,14 +22,15 @@ TARGET = Path("theory") / "ledger.md"
 HEADER = """\
 # The ledger
 
-Every claim and how it ended, on {samples} questions about {images} scenes of the shipped model, made by
+Every claim and how it ended, on {samples} questions about {images} scenes of the shipped model,
+made by
 
 ```console
 {command}
 ```
 
-The effect has its 95% interval over images; the decision uses the interval after Holm's correction. The
-region that a claim names for its effect was fixed before any data were seen.
+The effect has its 95% interval over images; the decision uses the interval after Holm's
+correction. The region that a claim names for its effect was fixed before any data were seen.
 
 """
 

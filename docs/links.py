@@ -1,6 +1,6 @@
 """After a build: no link inside the site is broken, nothing is loaded from elsewhere.
 
-Links that lead elsewhere are listed in external_links.txt beside the pages; `make links` visits them.
+Links that lead elsewhere are listed in external_links.txt; `make links` visits them.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def read(folder: Path) -> dict[Path, Page]:
     return {path: parsed(path.read_text(encoding="utf-8")) for path in files}
 
 
-def after_build(app, exception) -> None:  # noqa: ANN001
+def after_build(app, exception) -> None:
     """Refuse a site with broken links; list those that lead out of it."""
     from sphinx.errors import SphinxError
 

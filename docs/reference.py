@@ -1,4 +1,4 @@
-"""The reference: a page per public module, made from the list of modules, so that none is forgotten.
+"""The reference: a page per public module, from the list of modules, so that none is forgotten.
 
 `make docs` writes docs/reference/, which is not kept in the repository.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from markdown import hidden_toctree, plain, table
+from writing import hidden_toctree, plain, table
 
 from mitheory.io import atomic_write_text
 
