@@ -1,5 +1,6 @@
 """Sphinx settings (`make docs`)."""
 
+import logging
 import re
 import shutil
 import sys
@@ -33,7 +34,7 @@ extensions = [
     "sphinx_design",
     "sphinx-mathjax-offline",
 ]
-myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
 myst_substitutions = ledger.substitutions()  # {{ claim }}: its verdict
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "_templates", "results"]
@@ -45,6 +46,8 @@ autodoc_typehints = "none"  # shapes and units stand in the docstrings
 autodoc_member_order = "bysource"
 napoleon_use_param = False  # types are prose, "(n, d) tensor", not the names of classes
 napoleon_use_ivar = False
+for _chatty in ("fontTools", "traitlets"):
+    logging.getLogger(_chatty).setLevel(logging.WARNING)
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:class", r"(torch|collections|typing|pathlib|numpy|pandas|matplotlib)\..*")

@@ -15,6 +15,7 @@ from structure import ROOT
 from test_documents import code_blocks, load
 
 from analysis.claims import CLAIMS
+from mitheory import SELECTORS
 from paper_figures.registry import FIGURES
 from paper_figures.results import load as load_results
 
@@ -262,3 +263,16 @@ def test_the_reference_has_every_public_module():
     public = {p.with_suffix("").name for p in files | packages} - {"__init__", "models"}
     listed = {name.removeprefix("mitheory.") for name in reference.modules()}
     assert public - listed == reference.INTERNAL
+
+
+# --- methods ----------------------------------------------------------------------------------
+
+
+def test_the_index_of_methods_has_all_with_what_they_need():
+    text = (DOCS / "methods" / "index.md").read_text(encoding="utf-8")
+    rows = [row.split(" | ") for row in re.findall(r"^\| (\[`.+) \|$", text, re.MULTILINE)]
+    needs = {re.match(r"\[`(\w+)`\]\(\1\.md\)", row[0])[1]: row[2] for row in rows}
+    assert len(rows) == len(needs)
+    assert {n: tuple(re.findall(r"`(\w+)`", cell)) for n, cell in needs.items()} == {
+        name: method.requires for name, method in SELECTORS.items()
+    }
