@@ -57,7 +57,7 @@ mutants: $(DEV_STAMP)  ## Change the theory one thing at a time: which changes d
 	$(BIN)/python docs/mutants.py
 
 clean:  ## Remove caches and built documentation
-	rm -rf build dist *.egg-info docs/_build docs/gallery docs/reference docs/notebooks docs/theory/ledger.md
+	rm -rf build dist *.egg-info docs/_build docs/gallery docs/reference docs/notebooks docs/theory/ledger.md docs/guides.md
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import gallery  # noqa: E402
+import guides  # noqa: E402
 import ledger  # noqa: E402
 import links  # noqa: E402
 import reference  # noqa: E402
@@ -52,7 +53,6 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:class", r"(torch|collections|typing|pathlib|numpy|pandas|matplotlib)\..*")
 ]
-suppress_warnings = ["toc.empty_glob"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -89,6 +89,7 @@ def write_pages(app):
     """Pages made from the code and from result files, before Sphinx looks for pages."""
     reference.write(HERE)
     ledger.write(HERE)
+    guides.write(HERE)
     gallery.write(HERE)
     (HERE / "notebooks").mkdir(exist_ok=True)
     for path in (HERE.parent / "notebooks").glob("*.ipynb"):

@@ -13,7 +13,11 @@ from structure import ROOT, python_files
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 BIBLIOGRAPHY = (ROOT / "references.bib").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MADE = {"_build", "gallery", "notebooks", "reference"}  # below docs, when the site is built
+DOCUMENTS = [
+    ROOT / "README.md",
+    *(p for p in sorted((ROOT / "docs").rglob("*.md")) if not MADE & set(p.parts)),
+]
 
 
 def load(name: str) -> ModuleType:
