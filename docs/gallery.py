@@ -197,6 +197,15 @@ def module_file(name: str) -> Path:
     return Path(str(sys.modules[module.__name__].__file__))
 
 
+def points(share: float) -> float:
+    """A share in points, to a decimal; no negative zero.
+
+    >>> points(-0.1234), points(-0.0001)
+    (-12.3, 0.0)
+    """
+    return round(100 * share, 1) + 0.0
+
+
 def _picture(name: str, title: str, caption: str) -> str:
     picture = f"{render.FOLDER}/{name}.png"
     return f"```{{figure}} {picture}\n:alt: {title}\n\n{plain(caption)}\n```\n"
@@ -215,7 +224,7 @@ def _compared(comparisons: Sequence[Comparison]) -> str:
             plain(f"{c.first} − {c.second}"),
             plain(c.scope or "all"),
             f"{c.budget}",
-            f"{100 * c.estimate:+.1f} \\[{100 * c.low:.1f}, {100 * c.high:.1f}\\]",
+            f"{points(c.estimate):+} \\[{points(c.low)}, {points(c.high)}\\]".replace("-", "−"),
             c.verdict,
         ]
         for c in comparisons

@@ -50,9 +50,9 @@ def document(audit: Mapping[str, Any]) -> str:
     rows = [
         [
             f"[{name.replace('_', ' ')}](../claims.md#{name})",
-            f"[{argued[name][0]}]({argued[name][1]})",
-            effect(records[name]["effect"]),
             f"**{records[name]['decision']}**",
+            effect(records[name]["effect"]),
+            f"[{argued[name][0]}]({argued[name][1]})",
         ]
         for name in CLAIMS
     ]
@@ -60,7 +60,7 @@ def document(audit: Mapping[str, Any]) -> str:
     header = HEADER.format(
         samples=f"{about['n_samples']:,}", images=f"{about['n_images']:,}", command=about["command"]
     )
-    return header + table(["claim", "argued in", "effect", "verdict"], rows)
+    return header + table(["claim", "verdict", "effect", "argued in"], rows)
 
 
 def effect(record: Mapping[str, Any] | None) -> str:
