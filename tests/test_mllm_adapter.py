@@ -23,6 +23,7 @@ from mitheory.models.base import Example
 from mitheory.models.mllm.adapter import MllmAdapter
 from mitheory.models.mllm.options import Options
 from mitheory.models.resolving import load_adapter
+from mitheory.selection.attention import received_attention
 from mitheory.testing import save_tiny
 from mitheory.testing.tokenizer import tiny_tokenizer
 
@@ -79,6 +80,9 @@ def test_a_sample_holds_what_the_decoder_is_shown(adapters, architecture):
             rows = rows[~(rows == newline).all(dim=1)]
         assert torch.allclose(sample.visual, rows, atol=1e-5)
         assert sample.cls_attention.shape == (4, sample.n_v)
+        assert sample.metadata["attention"] == "cls"
+        sums = received_attention(sample.patch_attention[None])[0]  # what the baselines rank by
+        assert torch.allclose(sums, sample.cls_attention.mean(0), atol=1e-6)
         assert torch.equal(sample.image, torch.from_numpy(one.image))
     assert [s.sample_id for s in samples] == ["s0", "s1", "s2"]
     assert samples[0].grid == ((4, 4) if architecture == LLAVA else None)
@@ -241,7 +245,8 @@ def test_what_these_models_cannot_do_is_refused(adapters):
         adapter.answer([replace(samples[0], image=None)])
     with pytest.raises(ShapeError, match="one index tensor per sample"):
         adapter.answer(samples, [torch.arange(2)] * 2)
-    fewer = replace(samples[0], visual=samples[0].visual[:9], grid=(3, 3), cls_attention=None)
+    none = {"cls_attention": None, "patch_attention": None}
+    fewer = replace(samples[0], visual=samples[0].visual[:9], grid=(3, 3), **none)
     with pytest.raises(ShapeError, match="expected 16 visual tokens under these options, got 9"):
         adapter.answer([fewer])
 

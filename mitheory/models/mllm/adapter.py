@@ -24,6 +24,7 @@ from .options import Options
 from .prompting import FRAMES, Asked, prepared
 from .records import Encoded
 from .registry import family_of
+from .selecting import read_by_methods
 
 MAX_NEW_TOKENS = 16
 """Enough for the short answers of GQA, ScienceQA, TextVQA, POPE and MME."""
@@ -194,13 +195,11 @@ class MllmAdapter:
     def _view(self, example: Example, encoded: Encoded, row: int) -> dict[str, Any]:
         """What a sample holds of its image."""
         attention = encoded.attention(row)
-        is_whole = attention is not None and bool(torch.isfinite(attention).all())
+        attention = None if attention is None else attention.float().cpu()
         return {
             "visual": encoded.visual(row).float().cpu(),
             "grid": encoded.grid(row),
-            "cls_attention": attention.float().cpu()
-            if is_whole and attention is not None
-            else None,
+            **read_by_methods(self.family, attention),
             "image": torch.from_numpy(np.ascontiguousarray(example.image)),
             "views": _views(encoded.coords(row)),
         }
@@ -214,13 +213,18 @@ class MllmAdapter:
         return {"text": text, "tokens": tuple(tokens)}
 
     def _sample(self, example: Example, text: Mapping[str, Any], view: Mapping[str, Any]) -> Sample:
-        views = {"pruning": self.options.to_dict(), "views": view["views"]}
+        views = {
+            "pruning": self.options.to_dict(),
+            "attention": self.family.statistic,  # whose column sums `patch_attention` has
+            "views": view["views"],
+        }
         return Sample(
             sample_id=example.sample_id,
             image_id=example.image_id,
             visual=view["visual"],
             grid=view["grid"],
             cls_attention=view["cls_attention"],
+            patch_attention=view["patch_attention"],
             image=view["image"],
             question=example.question,
             answer=example.answer,

@@ -69,6 +69,12 @@ def chosen(
     if "text" in wanted and columns is not None:
         given["text"] = family.text(encoded, sample, columns).float().to(given["visual"].device)
     if looks_at_attention(wanted):
+        if "cls_attention" in wanted and family.statistic != "cls":
+            raise MissingInputError(
+                f"{method}: needs the attention of a class token, which the encoder of "
+                f"{type(family.model).__name__} does not have; 'attention' ranks by what tokens "
+                "receive from one another"
+            )
         attention = encoded.attention(sample)
         if attention is None:
             raise MissingInputError(f"{method}: the batch was encoded without attention")
@@ -78,6 +84,24 @@ def chosen(
             given["patch_attention"] = with_column_sums(attention.mean(0))
     grid = encoded.grid(sample)
     return select(method, budget=budget, seed=seed, grid=grid, **given, **options)
+
+
+def read_by_methods(family: Family, attention: Tensor | None) -> dict[str, Tensor | None]:
+    """What a sample holds of the encoder's attention, (heads, n_v), by the names of `select`.
+
+    What a class token pays is `cls_attention`. `patch_attention` has the column sums that the
+    Attention baselines rank by: what the class token pays where there is one, what tokens receive
+    from one another where there is none. NaN, of tokens that compete and have none, leaves both
+    out.
+
+    Source: Eq. (5).
+    """
+    if attention is None or not bool(torch.isfinite(attention).all()):
+        return {"cls_attention": None, "patch_attention": None}
+    return {
+        "cls_attention": attention if family.statistic == "cls" else None,
+        "patch_attention": with_column_sums(attention.mean(0)),
+    }
 
 
 def with_column_sums(received: Tensor) -> Tensor:
