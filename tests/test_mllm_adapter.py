@@ -298,6 +298,21 @@ def test_options_and_files_are_in_the_revision(folders, tmp_path):
     assert load_adapter(folder).revision != plain
 
 
+def test_options_may_stand_behind_the_name(folders):
+    """Where only a name can be given, such as on the command line."""
+    folder = folders[LLAVA]
+    adapter = load_adapter(f"{folder}?newline=never&attention_layer=-1&dtype=bfloat16")
+    assert (adapter.options.newline, adapter.options.attention_layer) == ("never", -1)
+    assert adapter.dtype == torch.bfloat16
+    given = load_adapter(folder, newline="never", attention_layer=-1, dtype="bfloat16")
+    assert given.revision == adapter.revision
+    with pytest.raises(ParameterError, match=r"each once, got \['newline'\]"):
+        load_adapter(f"{folder}?newline=never", newline="always")
+    for wrong in ("newline", "newline=", "=never", "newline=never&newline=always"):
+        with pytest.raises(ParameterError, match="expected name=value"):
+            load_adapter(f"{folder}?{wrong}")
+
+
 def test_options_that_do_not_exist(folders):
     with pytest.raises(ParameterError, match=r"expected some of .*newline.*, got \['new_line'\]"):
         load_adapter(folders[LLAVA], new_line="never")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -66,7 +67,8 @@ def load_adapter(model: str | Path, *, device: str = "cpu", **options: Any) -> N
     ----------
     model : "fruitfly", "fruitfly-contrastive", a registered name, "module:factory" (imported, and
         called with ``device=``), the file of a fruit-fly checkpoint, or a checkpoint of
-        `transformers`: "owner/name" on the Hugging Face Hub, or a folder
+        `transformers`: "owner/name" on the Hugging Face Hub, or a folder. Options may stand behind
+        the name, "owner/name?dtype=bfloat16&newline=never", so that they go wherever it goes
     device : "cpu", "cuda", "cuda:1", or "auto"
     options : of the factory; for checkpoints of `transformers`, those of
         `MllmAdapter.from_pretrained`; the fruit-fly has none
@@ -87,11 +89,14 @@ def load_adapter(model: str | Path, *, device: str = "cpu", **options: Any) -> N
     >>> load_adapter("mitheory.models.fruitfly:FruitFlyAdapter").name
     'fruitfly'
     """
-    name = str(model)
+    name, written = options_in(str(model))
+    if twice := sorted(set(written) & set(options)):
+        raise ParameterError(f"options: expected each once, got {twice} in {str(model)!r} as well")
+    options = {**written, **options}
     if name in NAMES or Path(name).is_file():
         if options:
             raise ParameterError(f"options of {name!r}: expected none, got {sorted(options)}")
-        return FruitFlyAdapter(model, device=device)
+        return FruitFlyAdapter(name, device=device)
     if name in ADAPTERS:
         return ADAPTERS[name](device=device, **options)
     if is_checkpoint(name):
@@ -106,6 +111,34 @@ def load_adapter(model: str | Path, *, device: str = "cpu", **options: Any) -> N
         f"model: expected one of {known}, module:factory, a checkpoint file, a folder with a "
         f"config.json or owner/name on the Hugging Face Hub, got {name!r}"
     )
+
+
+def options_in(model: str) -> tuple[str, dict[str, Any]]:
+    """A model's name, and the options written behind it; values as JSON has them, or plain text.
+
+    Raises
+    ------
+    ParameterError
+        If an option has no value.
+
+    Examples
+    --------
+    >>> options_in("llava-hf/llava-1.5-7b-hf?newline=never&attention_layer=-1")
+    ('llava-hf/llava-1.5-7b-hf', {'newline': 'never', 'attention_layer': -1})
+    """
+    if Path(model).exists():
+        return model, {}
+    name, _, written = model.partition("?")
+    found: dict[str, Any] = {}
+    for pair in filter(None, written.split("&")):
+        key, equals, value = pair.partition("=")
+        if not equals or not key or not value or key in found:
+            raise ParameterError(f"options: expected name=value, each once, got {pair!r}")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return name, found
 
 
 def _imported(module: str, attribute: str) -> Factory:
