@@ -22,7 +22,7 @@ from mitheory.errors import (
 from mitheory.models.base import Example
 from mitheory.models.mllm.adapter import MllmAdapter
 from mitheory.models.mllm.options import Options
-from mitheory.models.resolving import load_adapter
+from mitheory.models.resolving import load_adapter, load_encoder
 from mitheory.selection.attention import received_attention
 from mitheory.testing import save_tiny
 from mitheory.testing.tokenizer import tiny_tokenizer
@@ -311,6 +311,21 @@ def test_options_may_stand_behind_the_name(folders):
     for wrong in ("newline", "newline=", "=never", "newline=never&newline=always"):
         with pytest.raises(ParameterError, match="expected name=value"):
             load_adapter(f"{folder}?{wrong}")
+
+
+def test_for_encoding_alone_no_decoder_is_loaded(folders):
+    """The samples, and the revision by which answers find them, are the same."""
+    folder = folders[LLAVA]
+    encoder, whole = load_encoder(folder), load_adapter(folder)
+    assert len(encoder.model.model.language_model.layers) == 0
+    assert encoder.revision == whole.revision
+    (one,), (other,) = encoder.encode([example(0)]), whole.encode([example(0)])
+    assert torch.equal(one.visual, other.visual)
+    assert torch.equal(one.text, other.text)
+    assert len(load_encoder(f"{folder}?decoder=true").model.model.language_model.layers) == 3
+    with pytest.raises(MissingInputError, match="decoder"):
+        encoder.answer([one])
+    assert load_encoder("fruitfly").name == "fruitfly"
 
 
 def test_options_that_do_not_exist(folders):

@@ -187,3 +187,11 @@ def test_only_never_changes_what_is_shown_when_all_is_kept(architecture, modalit
     specials = {"newline": ROWS, "cls": 3}[axis]
     assert len(without) == len(full) - specials
     assert (without[-1] - full[-1]).abs().max() > 0.1
+
+
+def test_visual_tokens_come_in_the_order_of_the_prompt():
+    """A video before an image, though all images are encoded first."""
+    _, encoding = encoded(VIDEO, (1, "video", 2, "image", 3))
+    assert [block.modality for block in encoding.blocks[0]] == ["video", "image"]
+    assert bool((encoding.columns(0).diff() > 0).all())
+    assert encoding.coords(0)[[0, 48], 0].tolist() == [0, 1]

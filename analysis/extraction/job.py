@@ -19,7 +19,7 @@ from mitheory.checks import lookup
 from mitheory.errors import BundleError, EmptyInputError, ParameterError
 from mitheory.io import atomic_write_json, remove
 from mitheory.models.base import OpenAdapter
-from mitheory.models.resolving import NamedAdapter, load_adapter
+from mitheory.models.resolving import NamedAdapter, load_adapter, load_encoder
 from mitheory.provenance import Provenance
 
 from ..progress import console, progress
@@ -105,10 +105,11 @@ class Extraction:
         return list(of_examples(stream(self.split or "test", limit=limit, seed=self.seed)))
 
     def adapter(self, worker: Worker | None = None) -> NamedAdapter:
-        """The model, on the device of this worker."""
+        """The model, on the device of this worker; without its decoder where nothing needs it."""
         here = worker or Worker()
         device = here.device(self.device, torch.cuda.device_count())
-        return load_adapter(self.model, device=device, **self.loading)
+        load = load_adapter if self.internals else load_encoder
+        return load(self.model, device=device, **self.loading)
 
     def command(self, worker: Worker | None = None) -> str:
         """The command line that makes the same bundle, wherever to; equal jobs have equal ones.

@@ -113,6 +113,24 @@ def load_adapter(model: str | Path, *, device: str = "cpu", **options: Any) -> N
     )
 
 
+def load_encoder(model: str | Path, *, device: str = "cpu", **options: Any) -> NamedAdapter:
+    """The adapter that a name stands for, for encoding alone.
+
+    Of a checkpoint of `transformers` the decoder is then not loaded, unless ``decoder=True`` is
+    among the options; every other model is loaded as `load_adapter` does.
+
+    Raises
+    ------
+    ParameterError, UnknownNameError, MissingDependencyError
+        As `load_adapter`.
+    """
+    name, written = options_in(str(model))
+    is_known = name in NAMES or name in ADAPTERS or Path(name).is_file()
+    if not is_known and is_checkpoint(name) and "decoder" not in written:
+        options.setdefault("decoder", False)
+    return load_adapter(model, device=device, **options)
+
+
 def options_in(model: str) -> tuple[str, dict[str, Any]]:
     """A model's name, and the options written behind it; values as JSON has them, or plain text.
 
