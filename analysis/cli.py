@@ -35,7 +35,8 @@ COMMANDS = (
 def _tell_version(wanted: bool) -> None:
     """Say the version and stop."""
     if wanted:
-        print(f"mitheory {provenance.library_versions()['mitheory']}")
+        found = provenance.library_versions().get("mitheory")
+        print(f"mitheory {found or '(on the path, not installed)'}")
         raise typer.Exit
 
 

@@ -191,6 +191,19 @@ def show(what: RenderableType, **options: Any) -> None:
         Console().print(what, **options)
 
 
+def visible(text: str) -> str:
+    """Text of a file that may be a stranger's, its control characters written out.
+
+    Else a name in a bundle could move the cursor, or rename the window, of who looks at it.
+
+    Examples
+    --------
+    >>> visible("caf" + chr(233) + chr(27) + "[2J")
+    'café\\\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def plain(value: Any) -> Any:
     """A value as JSON can hold it: paths as text, records as objects, NaN and infinities as null.
 
@@ -315,7 +328,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     text, advice = sentence(error), hint(error, " ".join(["mitheory", *known]))
     # not through `console`, which --quiet silences
     Console(stderr=True).print(
-        f"[red]error:[/] {escape(text)} [dim](hint: {escape(advice)})[/]",
+        f"[red]error:[/] {escape(visible(text))} [dim](hint: {escape(advice)})[/]",
         soft_wrap=True,
         highlight=False,
     )

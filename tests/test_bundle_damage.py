@@ -213,6 +213,10 @@ FORGERIES = {
     ),
     "huge shape": (
         lambda r: r["images"][0]["tensors"]["image"].update(shape=[2**40, 2**40, 3]),
+        "bytes in memory; at most 17179869184 are read",
+    ),
+    "larger shape": (
+        lambda r: r["images"][0]["tensors"]["image"].update(shape=[2**10, 2**10, 3]),
         "image.00000000.image must be U8",
     ),
     "grid": (lambda r: r["images"][1].update(grid=[3, 3]), r"images\[1\]: grid must be"),

@@ -234,5 +234,6 @@ def test_top_level_holds_what_it_should():
         "pyproject.toml", "mitheory", "analysis", "paper_figures", "notebooks", "tests",
         "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "references.bib", "Makefile",
         "constraints.txt", "benchmarks", "docs", ".ci", ".pre-commit-config.yaml", ".gitignore",
+        "CONTRIBUTING.md", "MANIFEST.in", ".github",  # forges and setuptools look for them there
     }  # fmt: skip
     assert {p.relative_to(ROOT).parts[0] for p in tracked_files()} == expected

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from ..manners import show
+from ..manners import show, visible
 
 
 def inspect(path: Annotated[Path, typer.Argument(help="A bundle.")]) -> dict[str, Any]:
@@ -18,9 +19,9 @@ def inspect(path: Annotated[Path, typer.Argument(help="A bundle.")]) -> dict[str
     """
     from mitheory.bundle import inspect as describe
 
-    table = Table("field", "value", title=str(path))
+    table = Table("field", "value", title=escape(visible(str(path))))
     found = describe(path)
     for key, value in found.items():
-        table.add_row(str(key), str(value))
+        table.add_row(key, escape(visible(str(value))))
     show(table)
     return found

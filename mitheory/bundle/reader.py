@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,14 +13,16 @@ import torch
 
 from ..errors import BundleError, DTypeError, MitheoryError, SchemaError
 from ..provenance import Provenance
-from .fields import FIELDS
+from .fields import FIELDS, STORED
 from .records import INDEX, Entry, Index, SampleEntry
 from .sample import Sample
 from .schema import check_index, parse
 from .shards import Shards, open_safetensors, regular_file
 
 MAX_INDEX_BYTES = 1 << 30
+MAX_SAMPLE_BYTES = 16 << 30
 METADATA_KEY = "mitheory"  # of a one-file bundle's header
+STORED_BYTES = {name: dtype.itemsize for dtype, name in STORED.items()}
 WORDS = ("sample_id", "image_id", "tokens", "question", "answer", "question_type", "negative")
 
 
@@ -39,6 +42,8 @@ def read_index(path: Path) -> Index:
     file = path / INDEX
     if not file.exists():
         raise BundleError(f"{path.name}: has no {INDEX}: not a bundle, or never finished")
+    if file.resolve().parent != path.resolve():
+        raise BundleError(f"{INDEX}: is a link that leads out of the bundle")
     if (size := regular_file(file).st_size) > MAX_INDEX_BYTES:
         raise BundleError(f"{INDEX}: has {size} bytes; at most {MAX_INDEX_BYTES} are read")
     try:
@@ -46,6 +51,27 @@ def read_index(path: Path) -> Index:
     except OSError as error:
         raise BundleError(f"{INDEX}: cannot be read: {error}") from error
     return check_index(parse(content, INDEX), INDEX)
+
+
+def _check_sizes(index: Index, dtype: torch.dtype | None, most: int, where: str) -> None:
+    """Refuse a bundle of which one sample, as declared, would take more memory than `most`."""
+
+    def size(entry: Entry) -> int:
+        """Bytes of the tensors of an entry once they are read."""
+        return sum(math.prod(t.shape) * item(name, t.dtype) for name, t in entry.tensors.items())
+
+    def item(name: str, stored: str) -> int:
+        """Bytes of one value, upcast as the reader does."""
+        is_cast = dtype is not None and FIELDS[name].kind == "float"
+        return dtype.itemsize if is_cast and dtype else STORED_BYTES[stored]
+
+    images = {name: size(entry) for name, entry in index.images.items()}
+    for sample in index.samples.values():
+        if (total := images[sample.image_id] + size(sample)) > most:
+            raise SchemaError(
+                f"{where}: {sample.key} takes {total} bytes in memory; at most {most} are read, "
+                "see max_sample_bytes"
+            )
 
 
 class Bundle:
@@ -74,6 +100,7 @@ class Bundle:
         *,
         verify: bool = False,
         dtype: torch.dtype | None = torch.float32,
+        max_sample_bytes: int = MAX_SAMPLE_BYTES,
     ) -> Bundle:
         """Open a bundle: its index is checked, and that its shards are there in full.
 
@@ -82,6 +109,8 @@ class Bundle:
         path : folder, or ``.safetensors`` file
         verify : also read every byte now: checksums of shards and tensors, finiteness
         dtype : of the floating-point tensors that come back; None leaves them as stored
+        max_sample_bytes : of all tensors of one sample as they come back; a bundle that declares
+            a larger one is refused before anything is read, so that none takes all memory
 
         Returns
         -------
@@ -104,6 +133,7 @@ class Bundle:
         if dtype is not None and not dtype.is_floating_point:
             raise DTypeError(f"dtype must be floating-point or None; got {dtype}")
         index = read_index(Path(path))
+        _check_sizes(index, dtype, max_sample_bytes, Path(path).name)
         bundle = cls(Path(path), index, tuple(index.samples), dtype)
         for shard in index.shards:
             bundle._shards.check_file(shard)

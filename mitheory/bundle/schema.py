@@ -29,6 +29,7 @@ from .sample import check_grid, check_metadata, check_text, check_words
 
 SHARD_NAME = re.compile(r"(?:images|samples)-[0-9]{5,9}\.safetensors")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_VALUES = 20_000_000  # of a JSON text: as Python objects they take about 100 bytes each
 SINGLE_FILE = ""  # the shard that entries of a one-file bundle name
 
 T = TypeVar("T")
@@ -38,16 +39,21 @@ E = TypeVar("E", ImageEntry, SampleEntry)
 def parse(text: str | bytes, where: str) -> Any:
     """The value of a JSON text; duplicate keys, NaN and bottomless nesting are refused.
 
+    Short texts can hold very many values, ``[[],[],...``: these are counted before any is made.
+
     Raises
     ------
     SchemaError
-        If the text is not JSON.
+        If the text is not JSON, or may hold more than `MAX_VALUES` values.
 
     Examples
     --------
     >>> parse('{"budget": 64}', "index.json")
     {'budget': 64}
     """
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    if (values := sum(data.count(mark) for mark in b"[{,")) > MAX_VALUES:
+        raise SchemaError(f"{where}: may hold {values} values; at most {MAX_VALUES} are read")
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
