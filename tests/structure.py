@@ -34,10 +34,18 @@ BESIDE = (
 ABOVE = ("models", "testing")
 PACKAGE_LAYERS = ("mitheory", "analysis", "paper_figures")
 
-PICKLING_MODULES = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle"}
-PICKLING_CALLS = {
-    "torch.load", "torch.save", "joblib.load", "joblib.dump",
-    "pd.read_pickle", "pandas.read_pickle",
+# What can execute the file it reads, by module; "*" is all of a module.
+EXECUTING = {
+    "pickle": "*", "_pickle": "*", "cPickle": "*", "marshal": "*", "shelve": "*", "dill": "*",
+    "cloudpickle": "*", "jsonpickle": "*",
+    "torch": {"load", "save"}, "torch.jit": {"load", "save"}, "torch.serialization": "*",
+    "torch.hub": "*", "torch.package": "*",
+    "joblib": {"load", "dump"}, "joblib.numpy_pickle": "*",
+    "pandas": {"read_pickle", "to_pickle"}, "pd": {"read_pickle", "to_pickle"},
+    "yaml": {
+        "load", "load_all", "full_load", "full_load_all", "unsafe_load", "unsafe_load_all",
+        "Loader", "FullLoader", "UnsafeLoader",
+    },
 }  # fmt: skip
 COMPARISONS = {"allclose", "isclose", "array_equal", "equal", "equals", "array_equiv"}
 
@@ -166,20 +174,49 @@ def assertionless_tests(source: str, helpers: Iterable[str] = ()) -> list[str]:
     return [f.name for f in functions if f.name.startswith("test") and f.name not in known]
 
 
+def _executes(module: str, name: str) -> bool:
+    """Whether a name of a module can execute what it reads."""
+    names = EXECUTING.get(module, ())
+    return names == "*" or name in names
+
+
+def _is_executing(module: str) -> bool:
+    """Whether all of a module can execute what it reads."""
+    return "*" in (EXECUTING.get(module), EXECUTING.get(module.split(".")[0]))
+
+
 def pickling(source: str) -> list[str]:
-    """Every way in which the source would execute a file that it reads."""
+    """Every way in which the source would execute a file that it reads.
+
+    >>> pickling("import yaml as y; y.load(text)"), pickling("from joblib import load as read")
+    (['yaml.load'], ['joblib.load'])
+    """
+    tree = ast.parse(source)
     found = []
-    for node in ast.walk(ast.parse(source)):
+    aliases = {}  # import torch as t: t -> torch
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [a.name for a in node.names if a.name.split(".")[0] in PICKLING_MODULES]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "") in PICKLING_MODULES:
-            found.append(str(node.module))
-        elif isinstance(node, ast.Call):
-            name = _dotted(node.func)
-            if name in PICKLING_CALLS or name.endswith(".to_pickle"):
-                found.append(name)
+            aliases |= {alias.asname or alias.name: alias.name for alias in node.names}
+            found += [a.name for a in node.names if _is_executing(a.name)]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            inner = {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+            aliases |= inner
             found += [
-                f"{name}(allow_pickle=...)"
+                f"{node.module}.{a.name}"
+                for a in node.names
+                if _executes(node.module, a.name) or _is_executing(f"{node.module}.{a.name}")
+            ]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            base, _, rest = _dotted(node.value).partition(".")
+            module = ".".join(part for part in (aliases.get(base, base), rest) if part)
+            if _executes(module, node.attr):
+                found.append(f"{module}.{node.attr}")
+            elif node.attr in {"to_pickle", "read_pickle"}:
+                found.append(f"{_dotted(node)}")
+        elif isinstance(node, ast.Call):
+            found += [
+                f"{_dotted(node.func)}(allow_pickle=...)"
                 for k in node.keywords
                 if k.arg == "allow_pickle"
                 and not (isinstance(k.value, ast.Constant) and k.value.value is False)

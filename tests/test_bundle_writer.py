@@ -159,8 +159,8 @@ module.{name} = dying
 write(Path(sys.argv[1]), many_samples(), shard_size=800)
 """
 DEATHS = [  # every kind of step at which the disk is touched
-    ("staging", "save_file", 1),
-    ("staging", "save_file", 4),
+    ("staging", "save_tensors", 1),
+    ("staging", "save_tensors", 4),
     ("staging", "sync", 3),
     ("staging", "atomic_write_text", 1),
     ("staging", "atomic_write_text", 3),

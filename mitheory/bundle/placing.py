@@ -8,14 +8,13 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from ..errors import BundleError
 from ..io import atomic_write_text, replace_directory, replacing
 from .reader import METADATA_KEY, read_index
 from .records import INDEX, Index, to_json, to_record
 from .schema import SHARD_NAME, SINGLE_FILE
-from .shards import open_safetensors
+from .shards import open_safetensors, save_tensors
 
 SINGLE_SUFFIX = ".safetensors"
 MAX_HEADER_BYTES = 90_000_000  # safetensors reads headers up to 100 MB
@@ -93,5 +92,5 @@ def _pack(index: Index, folder: Path, target: Path) -> None:
         for name in index.shards:  # mapped, not loaded
             shard = stack.enter_context(safe_open(folder / name, framework="pt", device="cpu"))
             tensors.update({key: shard.get_tensor(key) for key in shard.keys()})  # noqa: SIM118
-        save_file(tensors, temporary, metadata={METADATA_KEY: text})
+        save_tensors(tensors, temporary, metadata={METADATA_KEY: text})
         read_index(temporary)  # raises before it takes the place of anything

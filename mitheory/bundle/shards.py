@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from ..errors import BundleError, ChecksumError, MitheoryError, SchemaError
 from .fields import FIELDS, check_field
@@ -20,6 +22,7 @@ from .schema import SINGLE_FILE
 
 MAX_OPEN = 8  # mapped shards kept open; each costs a file descriptor and address space, no memory
 BLOCK = 1 << 20
+OS_ERROR = re.compile(r"\(os error ([0-9]+)\)")
 
 
 def tensor_sha256(tensor: torch.Tensor) -> str:
@@ -78,6 +81,33 @@ def open_safetensors(path: Path) -> Any:
         return safe_open(path, framework="pt", device="cpu")
     except (SafetensorError, OSError, ValueError) as error:
         raise BundleError(f"{path.name}: not a safetensors file: {error}") from error
+
+
+def save_tensors(
+    tensors: Mapping[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file.
+
+    Raises
+    ------
+    OSError
+        If the file system refuses, for lack of space or permission; with its number and the path.
+
+    Examples
+    --------
+    >>> save_tensors({"a": torch.zeros(1)}, Path("missing/a.safetensors"))
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: [Errno 2] No such file or directory: 'missing/a.safetensors'
+    """
+    try:
+        save_file(dict(tensors), path, metadata)
+    except SafetensorError as error:  # it has the system's number in its text only
+        found = OS_ERROR.search(str(error))
+        if found is None:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 class Shards:

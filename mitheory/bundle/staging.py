@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from ..errors import BundleError, ChecksumError
 from ..io import atomic_write_text, remove, sync
 from ..provenance import Provenance
 from .records import FORMAT, SCHEMA_VERSION, Index, ShardEntry, checksum, to_json
 from .schema import check_header, check_index, check_provenance, check_shard, parse, take
-from .shards import file_sha256, regular_file
+from .shards import file_sha256, regular_file, save_tensors
 
 JOB = "job.json"
 
@@ -132,7 +131,7 @@ class Staging:
     def write_shard(self, name: str, tensors: Mapping[str, torch.Tensor]) -> ShardEntry:
         """Write a shard and wait until it is on disk."""
         path = self.bundle / name
-        save_file(dict(tensors), path)
+        save_tensors(tensors, path)
         sync(path)
         sync(self.bundle)
         return ShardEntry(path.stat().st_size, file_sha256(path))
