@@ -42,9 +42,10 @@ docs: $(DOCS_STAMP)  ## Build the site into docs/_build/html: notebooks run, fig
 links: $(DOCS_STAMP)  ## Visit every link of the site that leads out of it (needs a network)
 	$(BIN)/sphinx-build -q -b linkcheck docs docs/_build/linkcheck
 
-index: $(STAMP)  ## Rewrite docs/equations.md and docs/claims.md from the code
+index: $(STAMP)  ## Rewrite docs/equations.md, docs/claims.md and the import diagrams from the code
 	$(BIN)/python docs/equations.py
 	$(BIN)/python docs/claims.py
+	$(BIN)/python docs/architecture.py
 
 bench: $(BENCH_STAMP)  ## Time every selector against what one would use instead
 	$(BIN)/python -m benchmarks --out $(OUT)/benchmarks $(ARGS)

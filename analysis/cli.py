@@ -10,6 +10,7 @@ import typer
 
 from mitheory import provenance
 
+from . import commands
 from .manners import mannered, run
 
 # A line each, in the order of `mitheory --help`: function NAME of analysis/commands/NAME.py.
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for name in COMMANDS:
-    app.command()(mannered(getattr(import_module(f"{__package__}.commands.{name}"), name)))
+    app.command()(mannered(getattr(import_module(f"{commands.__name__}.{name}"), name)))
 
 
 @app.callback()

@@ -70,6 +70,11 @@ class LoggedProgress(Progress):
         super().update(task_id, **changes)
         self._tell(task_id)
 
+    def stop(self) -> None:
+        """As of `rich.progress.Progress`, whose older releases end a silent bar with a blank."""
+        if not self.disable:
+            super().stop()
+
     def _tell(self, task_id: TaskID) -> None:
         """A line about a task, if it is time for one and nobody sees the bar."""
         if self._seconds is None or not self.disable or task_id not in self._told:
