@@ -254,6 +254,21 @@ def test_every_folder_with_modules_is_a_package(package):
 # --- repository -----------------------------------------------------------------------------
 
 
+def is_built(path: Path) -> bool:
+    """Whether a build makes the file, so that git ignores it; what it holds is the site's test."""
+    place = path.resolve()
+    if not place.is_relative_to(ROOT):
+        return False
+    done = subprocess.run(["git", "check-ignore", "-q", place], cwd=ROOT, check=False)
+    return done.returncode == 0
+
+
+def test_links_to_pages_that_a_build_makes_are_told_from_others():
+    assert is_built(ROOT / "docs" / "_build" / "html" / "index.html")
+    assert not is_built(ROOT / "docs" / "no-such-page.md")
+    assert not is_built(ROOT.parent / "docs" / "_build" / "x")
+
+
 def test_no_file_refers_to_a_path_outside_the_repository():
     found = {}
     for path in tracked_files():
@@ -261,7 +276,9 @@ def test_no_file_refers_to_a_path_outside_the_repository():
             continue
         text = read(path)
         hits = structure.machine_paths(text)
-        hits += structure.escaping_links(text, path.parent) if path.suffix == ".md" else []
+        if path.suffix == ".md":
+            links = structure.escaping_links(text, path.parent)
+            hits += [link for link in links if not is_built(path.parent / link.split("#")[0])]
         if hits:
             found[relative(path)] = hits
     assert found == {}
