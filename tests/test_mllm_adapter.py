@@ -22,6 +22,7 @@ from mitheory.errors import (
 from mitheory.models.base import Example
 from mitheory.models.mllm.adapter import MllmAdapter
 from mitheory.models.mllm.options import Options
+from mitheory.models.mllm.selecting import OF_ENCODER
 from mitheory.models.resolving import load_adapter, load_encoder
 from mitheory.selection.attention import received_attention
 from mitheory.testing import save_tiny
@@ -245,7 +246,7 @@ def test_what_these_models_cannot_do_is_refused(adapters):
         adapter.answer([replace(samples[0], image=None)])
     with pytest.raises(ShapeError, match="one index tensor per sample"):
         adapter.answer(samples, [torch.arange(2)] * 2)
-    none = {"cls_attention": None, "patch_attention": None}
+    none = dict.fromkeys(OF_ENCODER)
     fewer = replace(samples[0], visual=samples[0].visual[:9], grid=(3, 3), **none)
     with pytest.raises(ShapeError, match="expected 16 visual tokens under these options, got 9"):
         adapter.answer([fewer])

@@ -11,7 +11,8 @@ from mitheory import select
 from mitheory.errors import MissingInputError, ParameterError
 from mitheory.models.mllm.options import Options
 from mitheory.models.mllm.registry import family_of
-from mitheory.models.mllm.selecting import chosen
+from mitheory.models.mllm.selecting import chosen, of_encoder
+from mitheory.selection import SELECTORS
 from mitheory.testing import tiny_inputs
 
 
@@ -137,3 +138,64 @@ def test_pruning_reads_it_where_the_method_does():
             family, family.encode(inputs), 0, "attention",
             budget=4, columns=None, seed=0, options={},
         )  # fmt: skip
+
+
+# --- keys and features of the encoder, beside its attention -------------------------------------
+
+
+def tower_of(model, modality):
+    return model.model.vision_tower if modality is None else getattr(model.model, modality)
+
+
+@torch.no_grad()
+def keys_twin(tower, pixels, layer):
+    """(images, n, d_key): keys of a layer from its own input, mean over heads."""
+    states = tower(pixels, output_hidden_states=True).hidden_states
+    module = tower.encoder.layers[layer]
+    keys = module.self_attn.k_proj(module.layer_norm1(states[layer]))
+    heads = tower.config.num_attention_heads
+    return keys.unflatten(-1, (heads, -1)).mean(2)[:, 1:], states
+
+
+@pytest.mark.parametrize(
+    ("name", "tower", "modality"),
+    [(LLAVA, None, "image"), (VIDEO, "image_tower", "image"), (VIDEO, "video_tower", "video")],
+)
+def test_keys_and_features_are_the_encoders(name, tower, modality):
+    """Of the layer whose attention is read, the last but one; features enter the projector."""
+    family, inputs, encoding = encoded(name, [(2, modality, 3), (1, modality, 4)])
+    pixels = inputs["pixel_values" if modality == "image" else "pixel_values_videos"]
+    flat = pixels.flatten(0, -4)
+    keys, states = keys_twin(tower_of(family.model, tower), flat, -2 + 3)
+    for sample in range(2):
+        per_sample = len(flat) // 2
+        part = slice(sample * per_sample, (sample + 1) * per_sample)
+        own = of_encoder(family, encoding, sample)
+        assert torch.allclose(own["encoder_keys"], keys[part].flatten(0, 1), atol=1e-4)
+        features = states[-2][part, 1:].flatten(0, 1)
+        assert torch.allclose(own["encoder_features"], features, atol=1e-4)
+        assert own["encoder_features"].shape == (len(encoding.visual(sample)), 32)
+
+
+def test_features_of_tiles_lie_where_their_tokens_do():
+    """LLaVA-NeXT: projected, they are V, token by token, in both views."""
+    family, _, encoding = encoded(NEXT, [(2, "image", 3), (1, "image", 4, "image", 2)])
+    for sample in range(2):
+        own = of_encoder(family, encoding, sample)
+        with torch.no_grad():
+            projected = family.model.model.multi_modal_projector(own["encoder_features"][None])[0]
+        assert torch.allclose(projected, encoding.visual(sample), atol=1e-4)
+        assert own["encoder_keys"].shape == (len(projected), 8)
+
+
+@pytest.mark.parametrize("method", ["visionzip", "vispruner"])
+def test_methods_of_the_encoder_run_on_real_classes(method):
+    family, _, encoding = encoded(LLAVA, [(2, "image", 3)])
+    found = chosen(family, encoding, 0, method, budget=6, columns=None, seed=0, options={})
+    own = of_encoder(family, encoding, 0)
+    inputs = {n: x for n, x in own.items() if n in SELECTORS[method].inputs}
+    if method == "vispruner":
+        del inputs["patch_attention"]
+    again = select(method, budget=6, grid=(4, 4), visual=encoding.visual(0), **inputs)
+    assert found.indices.tolist() == again.indices.tolist()
+    assert not family.model.model.multi_modal_projector._forward_pre_hooks

@@ -159,6 +159,33 @@ def test_shards_that_are_not_needed_need_not_be_there(architecture, copied):
         load_model(folder, CPU, decoder=False)
 
 
+@every_class
+@pytest.mark.parametrize("shards", [1, 4])
+def test_tensors_may_have_the_librarys_own_names(architecture, shards, copied):
+    """As some fine-tuned checkpoints have them, instead of the names on the Hub."""
+    folder = copied(architecture)
+    for path in [*folder.glob("*.safetensors"), folder / INDEX]:
+        path.unlink()
+    tensors = [(k, x.clone()) for k, x in model_of(architecture).state_dict().items()]
+    weight_map = {}
+    for i in range(shards):
+        name = f"part-{i}.safetensors" if shards > 1 else "model.safetensors"
+        safetensors.save_file(dict(tensors[i::shards]), folder / name, {"format": "pt"})
+        weight_map |= {key: name for key, _ in tensors[i::shards]}
+    if shards > 1:
+        (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    inputs = inputs_of(architecture)
+    own = family_of(model_of(architecture)).encode(inputs)
+    for decoder in (True, False):
+        family = family_of(load_model(folder, CPU, decoder=decoder).model)
+        ours = family.encode(inputs)
+        assert torch.equal(ours.visual(0), own.visual(0))
+        assert torch.equal(
+            family.text(ours, 0, torch.tensor(LAST)),
+            family_of(model_of(architecture)).text(own, 0, torch.tensor(LAST)),
+        )
+
+
 @pytest.mark.parametrize(
     ("name", "total", "extraction", "head", "per_token"),
     [

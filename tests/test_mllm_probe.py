@@ -169,7 +169,7 @@ def test_the_towers_attention_function_comes_back_also_after_an_error():
 
 def test_what_cannot_be_watched_is_refused():
     tower = clip_tower()
-    with pytest.raises(UnknownNameError, match="Known: cls, received"), \
+    with pytest.raises(UnknownNameError, match="Known: cls, cls_and_keys, received"), \
             probing(tower, clip_layer(tower, 0), "rows"):  # fmt: skip
         pass
     with pytest.raises(ParameterError, match="one of CLIPVisionModel's"), \
@@ -320,4 +320,4 @@ def test_set_on_a_decoder_by_mistake_it_stays_causal():
 
 
 def test_statistics_are_named_in_one_table():
-    assert set(STATISTICS) == {"cls", "received", "received_behind_cls"}
+    assert set(STATISTICS) == {"cls", "cls_and_keys", "received", "received_behind_cls"}

@@ -24,7 +24,7 @@ from .options import Options
 from .prompting import FRAMES, Asked, prepared
 from .records import Encoded
 from .registry import family_of
-from .selecting import read_by_methods
+from .selecting import of_encoder
 
 MAX_NEW_TOKENS = 16
 """Enough for the short answers of GQA, ScienceQA, TextVQA, POPE and MME."""
@@ -194,12 +194,11 @@ class MllmAdapter:
 
     def _view(self, example: Example, encoded: Encoded, row: int) -> dict[str, Any]:
         """What a sample holds of its image."""
-        attention = encoded.attention(row)
-        attention = None if attention is None else attention.float().cpu()
+        read = of_encoder(self.family, encoded, row)
         return {
             "visual": encoded.visual(row).float().cpu(),
             "grid": encoded.grid(row),
-            **read_by_methods(self.family, attention),
+            "encoder": {name: x.cpu() for name, x in read.items() if bool(x.isfinite().all())},
             "image": torch.from_numpy(np.ascontiguousarray(example.image)),
             "views": _views(encoded.coords(row)),
         }
@@ -223,8 +222,6 @@ class MllmAdapter:
             image_id=example.image_id,
             visual=view["visual"],
             grid=view["grid"],
-            cls_attention=view["cls_attention"],
-            patch_attention=view["patch_attention"],
             image=view["image"],
             question=example.question,
             answer=example.answer,
@@ -232,6 +229,7 @@ class MllmAdapter:
             negative=example.negative,
             options=example.options,
             metadata={**example.metadata, **views},
+            **view["encoder"],
             **text,
         )
 

@@ -7,7 +7,8 @@ or `generate` gets what is left as `mm_encoder_outputs`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +48,9 @@ class Family:
 
     statistic: str = "cls"
     """What is read of its attention, a name of `probe.STATISTICS`."""
+
+    looks: str = ""
+    """Of `probe.STATISTICS`, if more than that is read in the same pass."""
 
     def __init__(self, model: Any, options: Options | None = None) -> None:
         self.model = model
@@ -124,8 +128,8 @@ class Family:
             features[modality], paid = self._looked(modality, given, attention)
             layouts = self.layouts(modality, given, features[modality])
             for sample, block in self._placed(modality, given, features[modality], layouts):
-                own = None if paid is None else paid[block.index]
-                blocks[sample].append(replace(block, attention=own))
+                own: dict[str, Any] = {} if paid is None else self.parts(paid[block.index])
+                blocks[sample].append(replace(block, **own))
         return Encoded(
             given["input_ids"],
             given["attention_mask"],
@@ -143,9 +147,28 @@ class Family:
             return self.features(modality, given), None
         from .probe import probing
 
-        with probing(self.tower(modality), self.watched(modality), self.statistic) as seen:
+        with (
+            self.reading() as read,
+            probing(
+                self.tower(modality), self.watched(modality), self.looks or self.statistic
+            ) as seen,
+        ):
             features = self.features(modality, given)
-        return features, self.attention(modality, given, self.collected(seen), features)
+        channels = self.joined(self.collected(seen), read)
+        return features, self.attention(modality, given, channels, features)
+
+    @contextmanager
+    def reading(self) -> Iterator[list[Tensor]]:
+        """What else is read in the pass of the encoder; nothing."""
+        yield []
+
+    def joined(self, seen: Any, read: list[Tensor]) -> Any:
+        """What was watched, with what else was read behind its heads."""
+        return seen
+
+    def parts(self, channels: Tensor) -> dict[str, Any]:
+        """What the channels of a token are, by the fields of `VisualBlock`: all attention."""
+        return {"attention": channels}
 
     def collected(self, seen: list[Tensor]) -> Any:
         """What a watched module gave in one pass; one tensor (images, heads, n) where it is called

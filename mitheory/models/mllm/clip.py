@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ class Clip(Family):
     """A family whose encoder is CLIP: its class token looks at all patches."""
 
     statistic = "cls"
+    looks = "cls_and_keys"
 
     @property
     def has_cls(self) -> bool:
@@ -49,6 +51,36 @@ class Clip(Family):
                 f"attention_layer: expected one of {len(layers)} layers, got {wanted}"
             )
         return layers[wanted].self_attn
+
+    @contextmanager
+    def reading(self) -> Iterator[list[Tensor]]:
+        """What enters the projector: the encoder's features, (images, n, d) per call."""
+        read: list[Tensor] = []
+
+        def keep(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            read.append(args[0] if args else next(iter(kwargs.values())))
+
+        projector = self.model.model.multi_modal_projector
+        handle = projector.register_forward_pre_hook(keep, with_kwargs=True)
+        try:
+            yield read
+        finally:
+            handle.remove()
+
+    def joined(self, seen: Tensor, read: list[Tensor]) -> Tensor:
+        """(images, heads + d_key + d_encoder, n): attention, keys and features of patches."""
+        n = seen.shape[2]
+        features = torch.cat([x.detach().float().flatten(0, -3) for x in read])
+        return torch.cat([seen, features[:, -n:].transpose(1, 2).to(seen)], dim=1)
+
+    def parts(self, channels: Tensor) -> dict[str, Any]:
+        """Attention (heads, n), keys (n, d_key) and features (n, d_encoder) of an image."""
+        vision = self.model.config.vision_config
+        heads = int(vision.num_attention_heads)
+        sizes = [heads, int(vision.hidden_size) // heads]
+        sizes.append(len(channels) - sum(sizes))
+        attention, keys, features = channels.split(sizes)
+        return {"attention": attention, "keys": keys.T, "encoder": features.T}
 
     def attention(
         self, modality: str, inputs: Mapping[str, Any], seen: Tensor, features: Features

@@ -252,6 +252,16 @@ def read_index(folder: Path) -> dict[str, str]:
     return {str(tensor): str(file) for tensor, file in weight_map.items()}
 
 
+def tensor_names(folder: Path) -> set[str]:
+    """Names of a checkpoint's tensors, of one file or of several."""
+    if (folder / INDEX).is_file():
+        return set(read_index(folder))
+    from safetensors import safe_open
+
+    with safe_open(folder / SINGLE, "pt") as file:
+        return set(file.keys())
+
+
 def check_files(folder: Path, *, decoder: bool = True) -> None:
     """Refuse a checkpoint without the safetensors files that are needed.
 
@@ -416,8 +426,10 @@ def _extracting(cls: Any, folder: Path, config: Any, kwargs: Mapping[str, Any]) 
     """The whole class on no device, its inner model replaced by a loaded one without layers."""
     with torch.device("meta"):
         outer = cls(config)
-    inner = type(outer.model)
-    outer.model = _loaded(inner, folder, config, kwargs, decoder=False)
+    own = {f"model.{name}" for name, _ in outer.model.named_parameters()}
+    if {name for name in own if EXTRACTION.search(name)} <= tensor_names(folder):
+        kwargs = {**kwargs, "key_mapping": {r"^model\.": ""}}  # the library's names, not the Hub's
+    outer.model = _loaded(type(outer.model), folder, config, kwargs, decoder=False)
     outer.model.language_model.norm = NoDecoder()
     outer.lm_head = NoDecoder()
     outer.config = outer.model.config

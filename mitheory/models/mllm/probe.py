@@ -99,6 +99,21 @@ def received(
     return total[..., first:]
 
 
+def cls_row_and_keys(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """`cls_row`, and behind its heads the patches' keys, mean over heads: (b, heads + d_head, n).
+
+    Source: Eq. (5), left; yang2025visionzip (its keys).
+
+    Examples
+    --------
+    >>> flat = torch.zeros(1, 3, 4, 2)
+    >>> cls_row_and_keys(flat, flat, 1.0).shape
+    torch.Size([1, 5, 3])
+    """
+    keys = key[..., 1:, :].float().mean(1).transpose(-2, -1)
+    return torch.cat([cls_row(query, key, scaling), keys], dim=1)
+
+
 def _rows(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     """Attention of some queries in float32: (b, heads, n_q, n)."""
     scores = query.float() @ key.float().transpose(-2, -1) * scaling
@@ -107,6 +122,7 @@ def _rows(query: Tensor, key: Tensor, scaling: float) -> Tensor:
 
 STATISTICS: dict[str, Statistic] = {
     "cls": cls_row,
+    "cls_and_keys": cls_row_and_keys,
     "received": received,
     "received_behind_cls": partial(received, first=1),
 }

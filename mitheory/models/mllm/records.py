@@ -129,6 +129,10 @@ class VisualBlock:
         Where they stand in the prompt, padding included.
     attention : (heads, n) float32 or None
         Of the vision encoder, if it was asked for; NaN where a token has none.
+    keys : (n, d_key) float32 or None
+        Of the layer whose attention that is, mean over heads; for encoders with a class token.
+    encoder : (n, d_encoder) float32 or None
+        What enters the projector; for encoders with a class token.
     """
 
     modality: str
@@ -137,6 +141,8 @@ class VisualBlock:
     layout: Layout
     columns: Tensor
     attention: Tensor | None = None
+    keys: Tensor | None = None
+    encoder: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +197,16 @@ class Encoded:
                 return None
             parts.append(block.attention[:, scored.to(block.attention.device)])
         return torch.cat(parts, dim=1) if parts else None
+
+    def rows(self, sample: int, name: str) -> Tensor | None:
+        """(n_v, d): "keys" or "encoder" of the candidates; None where there are none."""
+        parts = []
+        for block, scored in zip(self.blocks[sample], self.candidates(sample), strict=True):
+            own = getattr(block, name)
+            if own is None:
+                return None
+            parts.append(own[scored.to(own.device)])
+        return torch.cat(parts) if parts else None
 
     def columns(self, sample: int) -> Tensor:
         """(n_v,) int64: where the candidates stand in the prompt."""

@@ -14,8 +14,9 @@ from ...selection import SELECTORS, Selection, select
 from .base import Family
 from .records import Encoded
 
-OFFERED = ("visual", "text", "cls_attention", "patch_attention")
-"""Inputs of `select` that stand before the decoder of every model."""
+OF_ENCODER = ("cls_attention", "patch_attention", "encoder_keys", "encoder_features")
+OFFERED = ("visual", "text", *OF_ENCODER)
+"""Inputs of `select` that stand before the decoder."""
 
 OF_COLUMN_SUMS = ("attention", "mi_attention")
 """Methods that read nothing of `patch_attention` but what every token receives."""
@@ -44,7 +45,7 @@ def check_method(method: str, options: Mapping[str, Any]) -> tuple[str, ...]:
 
 def looks_at_attention(wanted: tuple[str, ...]) -> bool:
     """Whether the vision encoder's attention has to be read."""
-    return "cls_attention" in wanted or "patch_attention" in wanted
+    return bool(set(OF_ENCODER) & set(wanted))
 
 
 def chosen(
@@ -75,33 +76,34 @@ def chosen(
                 f"{type(family.model).__name__} does not have; 'attention' ranks by what tokens "
                 "receive from one another"
             )
-        attention = encoded.attention(sample)
-        if attention is None:
+        read = of_encoder(family, encoded, sample)
+        if not read:
             raise MissingInputError(f"{method}: the batch was encoded without attention")
-        if "cls_attention" in wanted:
-            given["cls_attention"] = attention
-        else:
-            given["patch_attention"] = with_column_sums(attention.mean(0))
+        given |= {name: x for name, x in read.items() if name in wanted}
     grid = encoded.grid(sample)
     return select(method, budget=budget, seed=seed, grid=grid, **given, **options)
 
 
-def read_by_methods(family: Family, attention: Tensor | None) -> dict[str, Tensor | None]:
-    """What a sample holds of the encoder's attention, (heads, n_v), by the names of `select`.
+def of_encoder(family: Family, encoded: Encoded, sample: int) -> dict[str, Tensor]:
+    """What was read of the vision encoder for a sample, float32, by the names of `select`.
 
     What a class token pays is `cls_attention`. `patch_attention` has the column sums that the
     Attention baselines rank by: what the class token pays where there is one, what tokens receive
-    from one another where there is none. NaN, of tokens that compete and have none, leaves both
-    out.
+    from one another where there is none. Where there is a class token, `encoder_keys` of that layer
+    and `encoder_features` are there too. NaN where a candidate, such as a newline row, has none.
 
     Source: Eq. (5).
     """
-    if attention is None or not bool(torch.isfinite(attention).all()):
-        return {"cls_attention": None, "patch_attention": None}
-    return {
+    attention = encoded.attention(sample)
+    if attention is None:
+        return {}
+    found = {
         "cls_attention": attention if family.statistic == "cls" else None,
         "patch_attention": with_column_sums(attention.mean(0)),
+        "encoder_keys": encoded.rows(sample, "keys"),
+        "encoder_features": encoded.rows(sample, "encoder"),
     }
+    return {name: x.float() for name, x in found.items() if x is not None}
 
 
 def with_column_sums(received: Tensor) -> Tensor:
