@@ -20,6 +20,7 @@ from mitheory.plot.views import View, views_of
 from .asking import Asked
 
 LINE = 52  # characters of a text to a line
+ROOM = 0.9  # inches above the pictures, for words
 MOST_NUMBERED = 64  # kept patches that can bear the number of their choice
 
 
@@ -55,6 +56,9 @@ def drawn(asked: Asked) -> Figure:
             f"{asked.pruned.text}"
         )
     )
+    spans = [(ax.get_xlim(), ax.get_ylim()) for ax in (left, right)]
+    tallest = max(abs(y[1] - y[0]) / abs(x[1] - x[0]) for x, y in spans)
+    figure.set_size_inches(PAGE, PAGE / 2 * tallest + ROOM)
     figure.suptitle(_wrapped(sample.question, 2 * LINE), fontsize=9)
     return figure
 
