@@ -10,7 +10,6 @@ evidence for a claim. A theorem is *refuted* by a counter-example and else, havi
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import t as student
 
+from . import notebook
 from .errors import DTypeError, NonFiniteError, ParameterError
 
 Kind = Literal["theorem", "empirical", "ablation", "efficiency", "bookkeeping"]
@@ -279,10 +279,7 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         """The verdict as a small table, for notebooks."""
-        rows = [(name, html.escape(text)) for name, text in self._lines() if text]
-        title = f"<b>{html.escape(self.claim)}</b>: {self.decision}"
-        body = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows)
-        return f"<table><caption>{title}</caption><tbody>{body}</tbody></table>"
+        return notebook.table(self.claim, self.decision, self._lines())
 
     def _lines(self) -> list[tuple[str, str]]:
         """What a reader needs to know of it, by name; some may be empty."""

@@ -7,7 +7,7 @@ import doctest
 import pytest
 from structure import ROOT
 
-PAGES = ("ask", "plot")
+PAGES = ("ask", "plot", "sklearn")
 
 
 @pytest.mark.parametrize("page", PAGES)

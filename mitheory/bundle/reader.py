@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .. import notebook
 from ..errors import BundleError, DTypeError, MitheoryError, SchemaError
 from ..provenance import Provenance
 from .fields import FIELDS, STORED
@@ -19,8 +21,12 @@ from .sample import Sample
 from .schema import check_index, parse
 from .shards import Shards, open_safetensors, regular_file
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MAX_INDEX_BYTES = 1 << 30
 MAX_SAMPLE_BYTES = 16 << 30
+SHOWN = 6  # grids in a notebook
 METADATA_KEY = "mitheory"  # of a one-file bundle's header
 STORED_BYTES = {name: dtype.itemsize for dtype, name in STORED.items()}
 WORDS = ("sample_id", "image_id", "tokens", "question", "answer", "question_type", "negative")
@@ -159,6 +165,45 @@ class Bundle:
     def __len__(self) -> int:
         return len(self.sample_ids)
 
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each sample: its words and sizes; reads no tensor.
+
+        Returns
+        -------
+        DataFrame
+            ``sample_id``, ``image_id``, ``question``, ``answer``, ``question_type``, ``negative``,
+            ``n_v``, ``n_t`` and ``grid``.
+        """
+        import pandas as pd
+
+        rows = []
+        for entry in self.entries:
+            image = self.index.images[entry.image_id]
+            words = {name: getattr(entry, name) for name in WORDS if name != "tokens"}
+            sizes = {"n_v": image.tensors["visual"].shape[0], "n_t": len(entry.tokens)}
+            rows.append({**words, **sizes, "grid": image.grid})
+        columns = [name for name in WORDS if name != "tokens"] + ["n_v", "n_t", "grid"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _repr_html_(self) -> str:
+        """What is in it and where it comes from, for notebooks; reads no tensor."""
+        origin = self.provenance
+        kinds = Counter(entry.question_type for entry in self.entries)
+        images = [self.index.images[name] for name in self.image_ids]
+        entries: list[Entry] = [*images, *self.entries]
+        fields = {name for entry in entries for name in entry.tensors}
+        grids = {"none" if i.grid is None else "×".join(map(str, i.grid)) for i in images}
+        rows = [
+            ("images", f"{len(images):,}"),
+            ("questions", ", ".join(f"{kind} {n:,}" for kind, n in sorted(kinds.items()))),
+            ("grid", _few(sorted(grids))),
+            ("tensors", ", ".join(name for name in FIELDS if name in fields)),
+            ("model", " ".join(filter(None, (origin.model, origin.revision)))),
+            ("made", f"{origin.created}: {origin.command}"),
+            ("first", self.entries[0].question if len(self) else ""),
+        ]
+        return notebook.table(self.path.name, f"{len(self):,} samples", rows)
+
     def __getitem__(self, i: int) -> Sample:
         return self.sample(self.sample_ids[i])
 
@@ -244,3 +289,9 @@ class Bundle:
             target = self.dtype if FIELDS[name].kind == "float" and self.dtype else stored.dtype
             found[name] = stored.to(target, copy=True)  # the map is shared between reads
         return found
+
+
+def _few(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f", … {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

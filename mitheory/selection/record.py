@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
+from .. import notebook
 from ..errors import BudgetError, ShapeError
 from .merging import Merge
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Mode = Literal["exact", "faithful"]
+SHOWN = 8  # choices in a notebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,3 +103,59 @@ class Selection:
         mask = torch.zeros(self.n_v, dtype=torch.bool, device=self.indices.device)
         mask[self.indices] = True
         return mask
+
+    def to_frame(self, grid: tuple[int, ...] | None = None) -> pd.DataFrame:
+        """A row for each choice, in its order.
+
+        Parameters
+        ----------
+        grid : (rows, columns) or (rows, columns, frames), for where every token stands
+
+        Returns
+        -------
+        DataFrame
+            ``step`` (from 1), ``index``, ``gain``, and with a grid ``row``, ``column`` and, of a
+            video, ``frame``.
+
+        Raises
+        ------
+        ShapeError
+            If the grid has not as many cells as there were tokens.
+
+        Examples
+        --------
+        >>> kept = Selection(torch.tensor([3, 0]), torch.tensor([0.9, 0.5]), "similarity", 2, 4)
+        >>> kept.to_frame(grid=(2, 2))[["step", "index", "row", "column"]].values.tolist()
+        [[1, 3, 1, 1], [2, 0, 0, 0]]
+        """
+        import pandas as pd
+
+        index = self.indices.cpu()
+        columns = {"index": index.numpy(), "gain": self.gains.cpu().numpy()}
+        if grid is not None:
+            rows, across, *frames = grid
+            if math.prod(grid) != self.n_v or len(frames) > 1:
+                raise ShapeError(
+                    f"grid: expected (rows, columns[, frames]) of {self.n_v} cells, got {grid}"
+                )
+            columns["row"] = (index // across % rows).numpy()
+            columns["column"] = (index % across).numpy()
+            if frames:
+                columns["frame"] = (index // (rows * across)).numpy()
+        return pd.DataFrame({"step": range(1, len(index) + 1), **columns})
+
+    def _repr_html_(self) -> str:
+        """Which tokens, and what is known of the choice, for notebooks."""
+        chosen, gains = self.indices.tolist(), self.gains.tolist()
+        first = ", ".join(f"{i} ({g:.3g})" for i, g in zip(chosen[:SHOWN], gains, strict=False))
+        left_out = f", … {len(chosen) - SHOWN} more" if len(chosen) > SHOWN else ""
+        rows = [
+            ("chosen (gain)", first + left_out),
+            ("guarantee", self.guarantee or "none"),
+            ("options", ", ".join(f"{k} = {v}" for k, v in self.params.items())),
+            ("mode", self.mode),
+            ("merges", "yes" if self.merge is not None else ""),
+            *(("departs", text) for text in self.departures),
+        ]
+        said = f"{self.n_kept} of {self.n_v} tokens"
+        return notebook.table(self.method, said, rows, notebook.strip(chosen, self.n_v))

@@ -29,7 +29,7 @@ EXPECTED_FAILED_CHECKS = {
 
 class TokenPruner(
     OneToOneFeatureMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
-):  # type: ignore[misc,call-arg]
+):  # type: ignore[call-arg]
     """A method as a transformer whose samples are visual tokens; the base of all classes.
 
     `fit` takes what the method looks at besides V, above all T; `transform` gives the rows of V
