@@ -1,7 +1,8 @@
 """The gallery: every figure of `paper_figures`, drawn from docs/results, with its code.
 
 `make docs` draws what is out of date and writes docs/gallery/, which is not kept in the repository.
-The result files are those of `mitheory reproduce --quick`.
+The result files are those of `mitheory reproduce --quick --out out`; where a figure asks for tables
+that they lack, make them anew and bring them here: ``python docs/gallery.py out``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from pathlib import Path
 
 from writing import hidden_toctree, plain, table
 
-from mitheory.io import atomic_write_text
+from mitheory.io import atomic_write, atomic_write_text
 from paper_figures import registry, render
 from paper_figures.claims import Comparison
 from paper_figures.render import Rendered
-from paper_figures.results import Results, load
+from paper_figures.results import ALWAYS_READ, Results, load
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -109,6 +110,23 @@ def write(folder: Path) -> None:
         path = out / f"{name}.md"
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             atomic_write_text(path, text)  # untouched pages are not read again
+
+
+def bring(run: Path, target: Path = RESULTS) -> None:
+    """Copy the tables of a run, all that the site is made from, in place of those that are there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run lacks one of them; then nothing is changed.
+    """
+    wanted = [run / name for name in (*ALWAYS_READ, "audit/verdicts.json")]
+    studies = [p for p in sorted((run / "studies").glob("*.*")) if p.is_file()]
+    content = {p.relative_to(run): p.read_bytes() for p in [*wanted, *studies]}
+    shutil.rmtree(target, ignore_errors=True)
+    for name, data in content.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(target / name, data)
 
 
 def pages(rendered: Sequence[Rendered], results: Results) -> dict[str, str]:
@@ -231,3 +249,7 @@ def _compared(comparisons: Sequence[Comparison]) -> str:
     ]
     header = ["the paper favors the first", "questions", "tokens", "points", "ours"]
     return f"## What the paper says of it\n\n{table(header, rows)}"
+
+
+if __name__ == "__main__":
+    bring(Path(sys.argv[1]))

@@ -16,6 +16,7 @@ from test_documents import code_blocks, load
 
 from analysis.claims import CLAIMS
 from mitheory import SELECTORS
+from mitheory.errors import MissingInputError
 from paper_figures.registry import FIGURES
 from paper_figures.results import load as load_results
 
@@ -222,6 +223,35 @@ def test_the_result_files_draw_every_figure(tmp_path):
     assert {p.stem for p in (tmp_path / "gallery").glob("*.md")} == {
         "index", *FIGURES, *gallery.OTHERS,
     }  # fmt: skip
+
+
+def test_every_figure_has_its_tables():
+    """Where this fails a study has other tables now: `docs/gallery.py` says how to renew them."""
+    results = load_results(gallery.RESULTS)
+    missing = {}
+    for name, spec in FIGURES.items():
+        try:
+            assert len(spec.data(results))
+        except MissingInputError as error:
+            missing[name] = str(error)
+    assert set(missing) == gallery.UNDRAWN, missing
+
+
+def test_tables_of_a_run_take_the_place_of_those_that_were_there(tmp_path):
+    run, target = tmp_path / "run", tmp_path / "results"
+    for name in (*gallery.ALWAYS_READ, "audit/verdicts.json", "studies/new.parquet"):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text(name, encoding="utf-8")
+    (run / "studies" / "work").mkdir()
+    (target / "studies").mkdir(parents=True)
+    (target / "studies" / "old.parquet").touch()
+    gallery.bring(run, target)
+    there = {p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file()}
+    assert there == {*gallery.ALWAYS_READ, "audit/verdicts.json", "studies/new.parquet"}
+    (run / "run.json").unlink()
+    with pytest.raises(FileNotFoundError):
+        gallery.bring(run, target)
+    assert (target / "run.json").read_text(encoding="utf-8") == "run.json"
 
 
 def test_the_site_adds_little_to_the_repository():
