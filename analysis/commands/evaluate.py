@@ -12,7 +12,18 @@ from mitheory.errors import ParameterError
 
 from ..datasets import BENCHMARKS
 from ..manners import say, show
-from .options import Device, Out, Scheduler, Seed
+from .options import (
+    AttnImplementation,
+    Device,
+    DeviceMap,
+    ModelDtype,
+    Out,
+    Revision,
+    Scheduler,
+    Seed,
+    With,
+    loading_of,
+)
 
 
 def evaluate(
@@ -74,6 +85,11 @@ def evaluate(
     jobs: Annotated[int, typer.Option(help="Worker processes, each with the model.")] = 1,
     scheduler: Scheduler = "",
     device: Device = "auto",
+    model_dtype: ModelDtype = "",
+    revision: Revision = "",
+    device_map: DeviceMap = "",
+    attn_implementation: AttnImplementation = "",
+    further: With = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List cells and files, and stop.")
     ] = False,
@@ -101,13 +117,14 @@ def evaluate(
     from ..evaluate.plan import cells_of, usual_reference
     from ..evaluate.printing import printed
 
+    loading = loading_of(model_dtype, revision, device_map, attn_implementation, further)
     chosen = read_table(table) if table else None
     if chosen is not None:
         if dataset or grid or change:
             raise ParameterError("table: fixes datasets and cells; got --dataset, --grid or --set")
         runs = runs_of(
             chosen, root, models=_names(rows), metrics=_names(columns), model=model,
-            convention=convention, limit=limit,
+            convention=convention, limit=limit, loading=loading,
         )  # fmt: skip
         if not runs:
             raise ParameterError(
@@ -121,7 +138,7 @@ def evaluate(
         cells = load_grid(grid, axes) if grid else cells_of(_names(method), budget, axes)
         runs = single_runs(
             cells, _names(model), _names(dataset), root, split=split, convention=convention,
-            limit=limit,
+            limit=limit, loading=loading,
         )  # fmt: skip
     if dry_run:
         for text in description(runs, chosen):

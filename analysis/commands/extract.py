@@ -9,7 +9,18 @@ import typer
 
 from ..datasets import DATASETS
 from ..manners import PartFailed, say
-from .options import Device, Out, Scheduler, Seed
+from .options import (
+    AttnImplementation,
+    Device,
+    DeviceMap,
+    ModelDtype,
+    Out,
+    Revision,
+    Scheduler,
+    Seed,
+    With,
+    loading_of,
+)
 
 
 def extract(
@@ -17,8 +28,8 @@ def extract(
     model: Annotated[
         str,
         typer.Option(
-            help="fruitfly, fruitfly-contrastive, a checkpoint file, or module:factory of an "
-            "adapter of your own."
+            help="fruitfly, fruitfly-contrastive, owner/name on the Hugging Face Hub, a folder "
+            "with a checkpoint, or module:factory of an adapter of your own."
         ),
     ] = "fruitfly",
     dataset: Annotated[
@@ -51,6 +62,11 @@ def extract(
     parts: Annotated[int, typer.Option(help="Parts that --jobs or --scheduler share.", min=1)] = 1,
     jobs: Annotated[int, typer.Option(help="Worker processes for the parts.")] = 1,
     scheduler: Scheduler = "",
+    model_dtype: ModelDtype = "",
+    revision: Revision = "",
+    device_map: DeviceMap = "",
+    attn_implementation: AttnImplementation = "",
+    further: With = None,
     overwrite: Annotated[
         bool,
         typer.Option(help="Replace a bundle of another job, or one in which questions failed."),
@@ -66,16 +82,19 @@ def extract(
 
     mitheory extract --split test --limit 512 --out bundles/fly
 
-    mitheory extract --dataset pope --root data/pope --split test --limit 500 --out bundles/pope
+    mitheory extract --model Qwen/Qwen3-VL-2B-Instruct --dataset pope --root data/pope --split test
+    --limit 500 --device auto --out bundles/pope
     """
     from ..datasets.listing import check_source
     from ..extraction import Extraction, run
     from ..extraction.failures import log_of, read_log
 
     check_source(dataset, root, hub=hub)
+    loading = loading_of(model_dtype, revision, device_map, attn_implementation, further)
     job = Extraction(
-        model, dataset, split, limit, root, convention, seed, device, dtype, attention, internals
-    )
+        model, dataset, split, limit, root, convention, seed, device, dtype, attention, internals,
+        loading,
+    )  # fmt: skip
     bundle = run(job, out, parts=parts, jobs=jobs, scheduler=scheduler or None, overwrite=overwrite)
     if bundle is None:
         say(f"this part is done; the last worker joins them to [bold]{out}[/]")

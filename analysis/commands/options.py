@@ -5,9 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import yaml
+
+from mitheory.errors import ParameterError
 
 from ..manners import FLAGS
 
@@ -25,6 +28,56 @@ Model = Annotated[
 Scheduler = Annotated[
     str, typer.Option(help="Dask scheduler (tcp://...) whose workers see the same files.")
 ]
+ModelDtype = Annotated[
+    str, typer.Option(help="Of the weights: auto, float32, bfloat16 or float16.")
+]
+Revision = Annotated[str, typer.Option(help="Of a checkpoint on the Hub: branch, tag or commit.")]
+DeviceMap = Annotated[
+    str, typer.Option(help="Of accelerate, such as auto: a model over several GPUs.")
+]
+AttnImplementation = Annotated[str, typer.Option(help="sdpa, eager or flash_attention_2.")]
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        help="Further options of the adapter, name=value each: text_scope=user_turn, "
+        "newline=always, batch_size=4, ...",
+    ),
+]
+
+
+def loading_of(
+    model_dtype: str,
+    revision: str,
+    device_map: str,
+    attn_implementation: str,
+    further: list[str] | None,
+) -> dict[str, Any]:
+    """Options of `load_adapter` from those of the command line; what is not given is left out.
+
+    Raises
+    ------
+    ParameterError
+        If a further option is not of the form name=value.
+
+    Examples
+    --------
+    >>> loading_of("bfloat16", "", "", "", ["batch_size=4"])
+    {'dtype': 'bfloat16', 'batch_size': 4}
+    """
+    given: dict[str, Any] = {
+        "dtype": model_dtype,
+        "revision": revision,
+        "device_map": device_map,
+        "attn_implementation": attn_implementation,
+    }
+    found = {name: value for name, value in given.items() if value}
+    for text in further or []:
+        name, sign, value = text.partition("=")
+        if not (name and sign) or name in found:
+            raise ParameterError(f"with: expected name=value, each name once, got {text!r}")
+        found[name] = yaml.safe_load(value)
+    return found
 
 
 def command_line() -> str:

@@ -79,7 +79,7 @@ def read_image(source: Media) -> Pixels:
             Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image,
         ):
             warnings.simplefilter("ignore")  # odd palettes and tags that do not change the pixels
-            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+            return np.array(image.convert("RGB"), dtype=np.uint8)  # one of its own, to write into
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageError(f"{name}: cannot be read as an image: {error}") from error
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
 
 from analysis.datasets.base import Record, example
-from analysis.datasets.media import Media, Pixels, read_image
-from mitheory.errors import ImageError, ParameterError
+from analysis.datasets.media import FRAMES, Media, Pixels, read_frames, read_image
+from mitheory.errors import ImageError
 from mitheory.models.base import Example
 
 from .failures import Failure, FailureLog
@@ -40,41 +43,47 @@ def of_records(records: Sequence[Record], form: str, *, is_video: bool = False) 
     ----------
     records : of a benchmark
     form : of its questions, "open" or "closed"; in the metadata of every example
-    is_video : whether the media are videos
-
-    Raises
-    ------
-    ParameterError
-        If the media are videos: adapters take images.
+    is_video : whether the media are videos: the image of an example is then their frames, one
+        below the other, and "frames" in its metadata says how many
     """
-    if is_video:
-        raise ParameterError("dataset: expected images, got videos, which no adapter takes yet")
     by_image: dict[str, list[Record]] = {}
     for record in records:
         by_image.setdefault(record.image_id, []).append(record)
-    read = _LastImage()
+    read = _LastImage(is_video=is_video)
     return [_item(record, form, read) for members in by_image.values() for record in members]
 
 
-def _item(record: Record, form: str, read: Callable[[Media], Pixels]) -> Item:
+def _item(record: Record, form: str, read: _LastImage) -> Item:
     def load() -> Example:
         made = example(record, read(record.media[0]))
-        return replace(made, metadata={**made.metadata, "form": form, "origin": record.origin})
+        own = {"form": form, "origin": record.origin, **read.said}
+        return replace(made, metadata={**made.metadata, **own})
 
     return Item(record.sample_id, record.image_id, load, record.origin)
 
 
 class _LastImage:
-    """Reads images, and has the last one at hand."""
+    """Reads images, or frames of videos, and has the last one at hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_video: bool) -> None:
+        self.said = {"frames": FRAMES} if is_video else {}
+        self._is_video = is_video
         self._last: tuple[Media, Pixels] | None = None
 
     def __call__(self, media: Media) -> Pixels:
         if self._last is None or self._last[0] != media:
             self._last = None
-            self._last = media, read_image(media)
+            self._last = media, self._read(media)
         return self._last[1]
+
+    def _read(self, media: Media) -> Pixels:
+        if not (self._is_video and isinstance(media, Path)):
+            return read_image(media)
+        frames = read_frames(media)
+        sizes = {frame.shape for frame in frames}
+        if len(sizes) != 1:
+            raise ImageError(f"{media}: expected frames of one size, got {sorted(sizes)}")
+        return np.concatenate(frames)
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

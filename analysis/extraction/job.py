@@ -129,9 +129,10 @@ class Extraction:
             "seed": self.seed or "",
             "dtype": "" if self.dtype == "float16" else self.dtype,
             "internals": self.internals or "",
-            **{name: self.loading[name] for name in sorted(self.loading)},
         }
-        words = [w for k, v in given.items() if v != "" for w in (f"--{_dashed(k)}", str(v))]
+        words = [w for k, v in given.items() if v != "" for w in (f"--{k}", str(v))]
+        for name in sorted(self.loading):
+            words += ["--with", f"{name}={json.dumps(self.loading[name])}"]
         words += [] if self.attention else ["--no-attention"]
         parts = f"  # part {worker.rank} of {worker.world}" if worker and worker.world > 1 else ""
         return shlex.join(["mitheory", "extract", *words]) + parts
@@ -146,10 +147,6 @@ class Extraction:
             model=self.model,
             revision=adapter.revision,
         )
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
 
 
 def part_of(out: Path, worker: Worker) -> Path:
