@@ -74,16 +74,13 @@ def test_tiles_are_put_together():
 
 
 def test_images_of_unequal_numbers_of_tiles():
-    """The second image's attention begins where the first one's tiles end."""
-    family, inputs, encoding = encoded(NEXT, [(2, "image", 3), (1, "image", 2)])
-    alone = {
-        "input_ids": inputs["input_ids"][1:],
-        "attention_mask": inputs["attention_mask"][1:],
-        "pixel_values": inputs["pixel_values"][1:],
-        "image_sizes": inputs["image_sizes"][1:],
-    }
-    single = family.encode(alone, attention=True)
-    assert torch.allclose(encoding.attention(1), single.attention(0), atol=1e-6)
+    """5, 3 and 3 views: every image's attention begins where those before it end."""
+    prompts = [(2, "image", 3), (1, "image", 2), (1, "image", 4)]
+    family, inputs, encoding = encoded(NEXT, prompts)
+    for i in (1, 2):
+        alone = {name: x[i : i + 1] for name, x in inputs.items()}
+        single = family.encode(alone, attention=True)
+        assert torch.allclose(encoding.attention(i), single.attention(0), atol=1e-6)
 
 
 def test_frames_of_a_video():

@@ -229,3 +229,16 @@ def test_three_lines_with_a_real_processor(tmp_path):
         pruner.kept[0].tolist()
         == select("mi_pruner", visual=visual, text=embedded, budget=5).indices.tolist()
     )
+
+
+def test_the_example_of_the_page_runs():
+    """docs/adapters.md: three lines."""
+    import re
+    from pathlib import Path
+
+    page = Path(__file__).resolve().parents[1] / "docs" / "adapters.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    namespace = {}
+    exec(compile(block, page.name, "exec"), namespace)
+    assert len(namespace["pruner"].kept[0]) == 5
+    assert "generate" not in vars(namespace["model"])
