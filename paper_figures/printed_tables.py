@@ -48,6 +48,8 @@ SHARES = {
 }  # fmt: skip
 TINT = "#e6f0f7"
 OURS_HEADING = "Ours: fruit-fly"
+AGAIN_HEADING = "Measured by mitheory evaluate"
+AGAIN = " here"  # behind the heading of a column that was measured on the paper's own models
 WITH_INTERVAL = 1.25
 """Width of our columns in printed ones, where there are too many for an interval in one."""
 Row = Mapping[Any, Any]
@@ -80,8 +82,12 @@ def data_of(
     """
 
     def data(results: Results) -> pd.DataFrame:
-        measured = measure(results)
         rows = printed(number, metrics)
+        if found := measured_again(results, number, metrics):
+            rows += [*found, *(_as_row(check) for check in disagreements(number))]
+            again = pd.DataFrame(rows, columns=COLUMNS)
+            return again.assign(block=again["block"].str.replace(r"; ours: .*", "", regex=True))
+        measured = measure(results)
         order = list(dict.fromkeys((k.model, k.keep, k.method) for k in _keys(number, metrics)))
         for model, keep, method in order:
             if beside and model not in beside:
@@ -107,6 +113,42 @@ def data_of(
 
     data.__module__ = measure.__module__  # whose code it is drawn by
     return data
+
+
+def measured_again(
+    results: Results, number: int, metrics: Mapping[str, str]
+) -> list[dict[str, object]]:
+    """What `mitheory evaluate --table` measured on the paper's own models; it stands beside the
+    printed numbers in place of the fruit-fly."""
+    path = results.file(f"evaluate/tab{number}.csv")
+    if path is None:
+        return []
+    table = pd.read_csv(path, dtype={"keep": str})
+    known = {(key.model, key.keep, key.method, key.metric): key for key in _keys(number, metrics)}
+    rows: list[dict[str, object]] = []
+    for row in table.to_dict("records"):
+        place = (row["model"], row["keep"], row["method"], row["metric"])
+        if place not in known:
+            continue
+        digits = len(printed_cells()[known[place]].text.partition(".")[2])
+        rows.append(
+            {"side": "ours", "column": metrics[row["metric"]] + AGAIN,
+             "block": block(number, row["model"], row["keep"]), "method": row["method"],
+             "text": f"{row['value']:.{digits}f}", "value": row["value"], "low": row["low"],
+             "high": row["high"], "error": "", "note": ""}
+        )  # fmt: skip
+    return rows
+
+
+def heading(table: pd.DataFrame) -> str:
+    """What stands over the right columns."""
+    return AGAIN_HEADING if _is_again(table) else OURS_HEADING
+
+
+def _is_again(table: pd.DataFrame) -> bool:
+    """Whether the right columns are of the paper's own models."""
+    ours = table.loc[table["side"] == "ours", "column"]
+    return bool(len(ours)) and bool(ours.str.endswith(AGAIN).all())
 
 
 def printed(number: int, metrics: Mapping[str, str]) -> list[dict[str, object]]:
@@ -257,7 +299,8 @@ def draw(table: pd.DataFrame, scenes: Mapping[str, Scene] | None = None) -> Figu
     centers = [(a + b) / 2 for a, b in pairwise(edges)]
     border, end = edges[n_printed], edges[-1]
     wide = 0.23 * end  # of the column of methods
-    _header(ax, columns, centers, ((edges[0] + border) / 2, (border + end) / 2), scale)
+    middles = ((edges[0] + border) / 2, (border + end) / 2)
+    _header(ax, columns, centers, middles, scale, heading(table))
     ax.add_patch(Rectangle((border, -2.6), end - border, len(lines) + 2.1, color=TINT, zorder=0))
     for x in (border, border + 0.0025 * (end + wide)):
         ax.plot([x, x], [-2.6, len(lines) - 0.5], color="#444444", linewidth=0.6)
@@ -289,8 +332,9 @@ def _header(
     centers: Sequence[float],
     middles: tuple[float, float],
     scale: float,
+    right: str,
 ) -> None:
-    for x, text in zip(middles, ("Printed in the paper", OURS_HEADING), strict=True):
+    for x, text in zip(middles, ("Printed in the paper", right), strict=True):
         ax.text(x, -2.2, text, ha="center", va="center", fontsize=7, fontweight="bold")
     for x, (_, column) in zip(centers, columns, strict=True):
         text = column.replace("-", "-\n").replace(" ", "\n")
@@ -330,9 +374,10 @@ def html(table: pd.DataFrame) -> str:
         label = escape(method_label(method))
         body.append(f'<tr><th scope="row">{label}</th>{"".join(found)}</tr>')
     notes = "".join(f"<li>{escape(text)}</li>" for text in table[table["side"] == "check"]["text"])
+    right = f'<th class="ours" colspan="{len(columns) - n_printed}">{heading(table)}</th>'
     return (
         f'<div class="scroll"><table><thead><tr><th></th><th colspan="{n_printed}">Printed in the '
-        f'paper</th><th class="ours" colspan="{len(columns) - n_printed}">{OURS_HEADING}</th></tr>'
+        f"paper</th>{right}</tr>"
         f'<tr><th scope="col">method</th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
         "</div>" + (f'<ul class="small">{notes}</ul>' if notes else "")
     )
@@ -382,7 +427,7 @@ def latex(table: pd.DataFrame) -> str:
         rf"\begin{{tabular}}{{l{'r' * n_printed}@{{\quad\vrule\quad}}{'r' * (n - n_printed)}}}",
         r"\toprule",
         rf" & \multicolumn{{{n_printed}}}{{c}}{{Printed in the paper}} & "
-        rf"\multicolumn{{{n - n_printed}}}{{c}}{{{tex(OURS_HEADING)}}} \\",
+        rf"\multicolumn{{{n - n_printed}}}{{c}}{{{tex(heading(table))}}} \\",
         rf"\cmidrule(lr){{2-{n_printed + 1}}} \cmidrule(lr){{{n_printed + 2}-{n + 1}}}",
         " & ".join(["Method", *(tex(column) for _, column in columns)]) + r" \\",
     ]
@@ -420,6 +465,12 @@ def caption_of(number: int, about: str) -> Callable[[pd.DataFrame], str]:
             if len(checks)
             else "No check of this table against the rest of the paper fails."
         )
+        if _is_again(table):
+            return (
+                f"Left: Tab. {number} as printed. Right, tinted: {len(ours)} of its cells measured "
+                f"again by `mitheory evaluate --table {number}`; 95% intervals over images, none "
+                f"for means over draws. {said}"
+            )
         measured = "Nothing was" if ours.empty else f"{len(ours)} cells were"
         return (
             f"Left: Tab. {number} as printed, for models that were not run here. Right, tinted: "
