@@ -26,6 +26,8 @@ from mitheory.errors import (
 )
 from mitheory.models.base import Answer
 from mitheory.models.fruitfly import FruitFlyAdapter, examples
+from mitheory.models.resolving import load_adapter
+from mitheory.testing import save_tiny
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +208,23 @@ def test_any_adapter_is_asked_and_drawn(made):
     there = {int(t) for v in views_of_sample(made) for t in v.tokens.ravel()}
     assert bool(bright) is bool(there & set(asked.selection.indices.tolist()))
     assert left.images[0].get_array().shape == pixels[0].shape
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_tiny("LlavaForConditionalGeneration", tmp_path_factory.mktemp("tiny"))
+
+
+def test_a_checkpoint_of_transformers_is_asked_and_its_crop_is_drawn(checkpoint):
+    """LLaVA-1.5 sees the square in the middle: of 48 × 96 the columns 24 to 72."""
+    image = np.random.default_rng(0).integers(0, 200, (48, 96, 3), dtype=np.uint8)
+    example = replace(about_scene(0), image=image, question="What color is the shirt?", metadata={})
+    adapter = load_adapter(checkpoint)
+    asked = ask(adapter, example, "mi_pruner", budget=4)
+    assert asked.box == (0.25, 0.0, 0.75, 1.0)
+    assert asked.pruned.text == adapter.answer([asked.sample], [asked.selection.sorted])[0].text
+    _, right = drawn(asked).axes
+    shown = np.asarray(right.images[0].get_array())
+    assert shown.shape == (48, 48, 3)
+    kept = (shown == image[:, 24:72]).all(axis=2)
+    assert kept.mean() == pytest.approx(asked.ratio, abs=0.01)

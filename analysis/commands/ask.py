@@ -23,8 +23,8 @@ def ask(
     model: Annotated[
         str,
         typer.Option(
-            help="fruitfly, fruitfly-contrastive, a checkpoint file, or module:factory of an "
-            "adapter, as everywhere.",
+            help="fruitfly, fruitfly-contrastive, a checkpoint (file, folder, or owner/name on the "
+            "Hugging Face Hub), or module:factory of an adapter.",
             autocompletion=lambda: ["fruitfly", "fruitfly-contrastive"],
         ),
     ] = "fruitfly",

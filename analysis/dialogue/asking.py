@@ -12,7 +12,10 @@ from mitheory.bundle import Sample
 from mitheory.errors import MissingInputError
 from mitheory.models.base import Answer, Example, ModelAdapter
 from mitheory.names import lookup
+from mitheory.plot.views import WHOLE
 from mitheory.selection import SELECTORS, Mode, Selection
+
+from .seen import Box, seen
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Asked:
     full, pruned : Answer
     seconds : mapping
         "encode", "select", "full" and "pruned": one run each, of one question alone.
+    box : (left, top, right, bottom)
+        The part of the picture that the model sees, in shares of width and height.
     """
 
     sample: Sample
@@ -33,6 +38,7 @@ class Asked:
     full: Answer
     pruned: Answer
     seconds: Mapping[str, float]
+    box: Box = WHOLE
 
     @property
     def ratio(self) -> float:
@@ -111,7 +117,12 @@ def ask(
     )
     (full,) = clock.time("full", lambda: adapter.answer([sample]))
     (pruned,) = clock.time("pruned", lambda: adapter.answer([sample], [selection.sorted]))
-    return Asked(sample, selection, full, pruned, clock.seconds)
+    box = WHOLE
+    if sample.grid is not None:  # views in tiles hold the whole picture
+        frames = int(sample.metadata.get("frames", 0))
+        height, width = example.image.shape[:2]
+        box = seen(adapter, height // max(frames, 1), width, is_video=bool(frames))
+    return Asked(sample, selection, full, pruned, clock.seconds, box)
 
 
 T = TypeVar("T")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def drawn(asked: Asked) -> Figure:
     if sample.image is None:
         raise MissingInputError(f"picture: sample {sample.sample_id!r} holds no image")
     pixels = pictures_of(sample)
-    views = views_of_sample(sample)
+    views = tuple(replace(view, box=asked.box) for view in views_of_sample(sample))
     figure = new_figure(PAGE, 4.0)
     left, right = figure.subplots(1, 2)
     whole = pixels if pixels.ndim == 4 else pixels[None]
