@@ -288,6 +288,13 @@ def test_links_that_do_not(tmp_path, text, why):
     assert why in problem
 
 
+def test_a_page_of_source_may_lead_back_to_the_page_alone(tmp_path):
+    (tmp_path / "_modules").mkdir()
+    back = '<a href="../b.html#mitheory.plot.maps.score_map"></a>'
+    assert site(tmp_path, b="", **{"_modules/a": back}) == []
+    assert len(site(tmp_path, **{"_modules/a": back.replace("b.html", "c.html")})) == 1
+
+
 # --- reference --------------------------------------------------------------------------------
 
 
