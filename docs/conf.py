@@ -102,4 +102,4 @@ def setup(app):
     app.connect("autodoc-process-docstring", escape_bars)
     app.connect("doctree-read", types_are_prose)
     app.connect("missing-reference", no_such_class)
-    app.connect("build-finished", links.after_build)
+    app.connect("build-finished", links.after_build, priority=900)  # when the theme is done too
