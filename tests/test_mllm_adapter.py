@@ -201,10 +201,10 @@ def _asked_of(sample):
 def test_nothing_behind_the_end_token_counts(adapters):
     """The first token said made the end token: one token, and its log-probability alone."""
     adapter = adapters[LLAVA]
-    (sample,) = adapter.encode([example(0)])
+    samples = adapter.encode([example(0), example(1)])
     from mitheory.models.mllm import answering
 
-    encoded = adapter.family.encode(adapter._prepared([_asked_of(sample)] * 2)[0])
+    encoded = adapter.family.encode(adapter._prepared([_asked_of(sample) for sample in samples])[0])
     greedy, _ = answering.said(
         adapter.model, adapter.family.prune(encoded), {"max_new_tokens": 4, "do_sample": False}
     )
@@ -215,7 +215,7 @@ def test_nothing_behind_the_end_token_counts(adapters):
         )
     finally:
         adapter.model.generation_config.eos_token_id = None
-    assert tokens == [greedy[0][:2]] * 2
+    assert tokens == [greedy[0][:2], greedy[1]]  # the other one goes on
     pruned = adapter.family.prune(encoded)
     assert log_probs == pytest.approx(
         answering.log_prob_of(adapter.model, pruned, tokens), abs=1e-3
