@@ -110,7 +110,9 @@ def test_every_error_is_ours_and_a_builtin() -> None:
     assert len(kinds) >= 14
     for kind in kinds:
         assert issubclass(kind, errors.MitheoryError)
-        assert issubclass(kind, (ValueError, TypeError, KeyError, ImportError, RuntimeError))
+        assert issubclass(
+            kind, (ValueError, TypeError, KeyError, ImportError, RuntimeError, OSError)
+        )
 
 
 def test_masks() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from archives import unpack
 from structure import PACKAGES, ROOT
 from test_structure import pyproject, relative, tracked_files
 
@@ -55,10 +56,7 @@ def archive(tmp_path_factory, tracked) -> Path:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory, archive) -> zipfile.ZipFile:
     """The wheel that pip builds of the source archive."""
-    unpacked = tmp_path_factory.mktemp("unpacked")
-    with tarfile.open(archive) as file:
-        file.extractall(unpacked, filter="data")
-    (source,) = unpacked.iterdir()
+    (source,) = unpack(archive, tmp_path_factory.mktemp("unpacked")).iterdir()
     return zipfile.ZipFile(build("wheel", source, tmp_path_factory.mktemp("wheel")))
 
 

@@ -127,7 +127,8 @@ def storable(rows: pd.DataFrame) -> pd.DataFrame:
     stored = rows.copy()
     for name in rows:
         if str(name).startswith("option_") and rows[name].dropna().map(type).nunique() > 1:
-            stored[name] = [None if pd.isna(v) else str(v) for v in rows[name]]
+            words = [None if pd.isna(v) else str(v) for v in rows[name]]
+            stored[name] = pd.Series(words, index=rows.index, dtype=object)
     return stored
 
 
