@@ -19,9 +19,10 @@ import pandas as pd
 import torch
 
 from analysis.auditing.plan import code_digest
-from analysis.auditing.spread import steps
+from analysis.auditing.spread import Steps, steps
 from analysis.extraction import Worker, run
 from mitheory.bundle import Bundle, Sample
+from mitheory.bundle.records import Index
 from mitheory.errors import MitheoryError, ParameterError
 from mitheory.io import atomic_write_json, atomic_write_parquet
 from mitheory.models.resolving import NamedAdapter, load_adapter
@@ -160,13 +161,12 @@ def ablate(
         missing = [c for c in cells if not job.result(c).exists()]
         to_select = {job.kept(c): c for c in missing if not job.kept(c).exists()}
         _run(spread.each("select", _select, [(c, job) for c in to_select.values()]))
-        asked = [q for q in unanswered(missing, job) if _belongs(q, here)]
-        _run(spread.each("answer", _answer, [(chunk, job) for chunk in _chunks(asked, job)]))
+        _ask([q for q in unanswered(missing, job) if _belongs(q, here)], job, spread)
         if here.world > 1 and unanswered(missing, job):
             return []
-        answered = read_answers(job)
+        answered, index = read_answers(job), Bundle.open(job.bundle).index
         for cell in missing:
-            atomic_write_parquet(job.result(cell), joined(cell, job, answered))
+            atomic_write_parquet(job.result(cell), joined(cell, job, answered, index))
     atomic_write_json(
         job.out / "grid.json",
         {"common": job.common, "cells": {job.result(c).stem: c.canonical() for c in cells}},
@@ -179,9 +179,11 @@ def _belongs(question: Question, worker: Worker) -> bool:
     return crc32("/".join(question[:4]).encode()) % worker.world == worker.rank
 
 
-def _chunks(asked: Sequence[Question], job: Job) -> list[tuple[Question, ...]]:
-    """Questions by the file that their answers go to."""
-    return [tuple(asked[i : i + job.per_file]) for i in range(0, len(asked), job.per_file)]
+def _ask(asked: Sequence[Question], job: Job, spread: Steps) -> None:
+    """Answer the questions, some to a file."""
+    size = job.per_file
+    chunks = [tuple(asked[i : i + size]) for i in range(0, len(asked), size)]
+    _run(spread.each("answer", _answer, [(chunk, job) for chunk in chunks]))
 
 
 def _run(results: Iterable[Any]) -> None:
@@ -191,7 +193,7 @@ def _run(results: Iterable[Any]) -> None:
 
 def _select(cell: Configuration, job: Job) -> None:
     torch.set_num_threads(1)
-    adapter, samples = _loaded(job)
+    adapter, samples = loaded(job)
     tables = [kept_sets(cell, part, adapter, seed=job.seed) for part in slabs(samples)]
     table = pd.concat(tables, ignore_index=True)
     job.kept(cell).parent.mkdir(parents=True, exist_ok=True)
@@ -216,29 +218,30 @@ def answers_to(questions: Sequence[Question], job: Job, *, jobs: int = 1) -> pd.
 
     Columns `SHOWN`, prediction, log_prob (of the truth), answer_error.
     """
-    known = read_answers(job)
-    seen = set(known[SHOWN].itertuples(index=False, name=None)) if len(known) else set()
-    asked = list({q[:4]: q for q in questions if q[:4] not in seen}.values())
     with steps(jobs, None) as spread:
-        _run(spread.each("answer", _answer, [(chunk, job) for chunk in _chunks(asked, job)]))
+        _ask(_new(questions, job), job, spread)
     return read_answers(job)
 
 
 def unanswered(cells: Sequence[Configuration], job: Job) -> list[Question]:
     """Distinct questions of the cells that no file answers yet."""
+    return _new((q for cell in cells for q in questions_of(cell, job)), job)
+
+
+def _new(questions: Iterable[Question], job: Job) -> list[Question]:
+    """Those that no file answers yet, each once."""
     known = read_answers(job)
     seen = set(known[SHOWN].itertuples(index=False, name=None)) if len(known) else set()
     found: dict[tuple[str, ...], Question] = {}
-    for cell in cells:
-        for question in questions_of(cell, job):
-            if question[:4] not in seen:
-                found.setdefault(question[:4], question)
+    for question in questions:
+        if question[:4] not in seen:
+            found.setdefault(question[:4], question)
     return list(found.values())
 
 
 def _answer(questions: Sequence[Question], job: Job) -> None:
     torch.set_num_threads(1)
-    adapter, samples = _loaded(job)
+    adapter, samples = loaded(job)
     rows: list[dict[str, Any]] = []
     groups: dict[tuple[str, str], list[Question]] = {}
     for question in questions:
@@ -291,9 +294,11 @@ def read_answers(job: Job) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(f) for f in files], ignore_index=True).drop_duplicates(SHOWN)
 
 
-def joined(cell: Configuration, job: Job, answers: pd.DataFrame) -> pd.DataFrame:
-    """The tidy rows of a cell: what was kept, what was answered, and whether it is right."""
-    index = Bundle.open(job.bundle).index
+def joined(cell: Configuration, job: Job, answers: pd.DataFrame, index: Index) -> pd.DataFrame:
+    """The tidy rows of a cell: what was kept, what was answered, and whether it is right.
+
+    `index` is that of the job's bundle.
+    """
     kept = pd.read_parquet(job.kept(cell))
     own = [index.samples[name] for name in kept.sample_id]
     visual = [index.images[entry.image_id].tensors["visual"] for entry in own]
@@ -322,7 +327,7 @@ def joined(cell: Configuration, job: Job, answers: pd.DataFrame) -> pd.DataFrame
     return table.assign(correct=right.where(table.error.isna()).astype("boolean"))
 
 
-def _loaded(job: Job) -> tuple[NamedAdapter, Mapping[str, Sample]]:
+def loaded(job: Job) -> tuple[NamedAdapter, Mapping[str, Sample]]:
     """The model and the samples, loaded once in each process."""
     options = json.dumps(dict(job.loading), sort_keys=True)
     return _adapter(job.model, job.device, options), samples_of(job.bundle)

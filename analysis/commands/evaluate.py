@@ -16,12 +16,17 @@ from .options import (
     AttnImplementation,
     Device,
     DeviceMap,
+    JudgeKey,
+    JudgeModel,
+    JudgePrompt,
+    JudgeUrl,
     ModelDtype,
     Out,
     Revision,
     Scheduler,
     Seed,
     With,
+    judge_of,
     loading_of,
 )
 
@@ -70,17 +75,10 @@ def evaluate(
     reference: Annotated[
         str, typer.Option(help="Cell to compare with; MI-Pruner where it is there, without.")
     ] = "",
-    judge_url: Annotated[
-        str, typer.Option(help="OpenAI-compatible endpoint, such as https://api.openai.com/v1.")
-    ] = "",
-    judge_model: Annotated[str, typer.Option(help="Model of that endpoint.")] = "",
-    judge_key: Annotated[
-        str, typer.Option(help="Environment variable that holds the key.")
-    ] = "OPENAI_API_KEY",
-    judge_prompt: Annotated[
-        Path | None,
-        typer.Option(help="Prompt of the judge: a text, or the official evaluator's .py."),
-    ] = None,
+    judge_url: JudgeUrl = "",
+    judge_model: JudgeModel = "",
+    judge_key: JudgeKey = "OPENAI_API_KEY",
+    judge_prompt: JudgePrompt = None,
     seed: Seed = 0,
     jobs: Annotated[int, typer.Option(help="Worker processes, each with the model.")] = 1,
     scheduler: Scheduler = "",
@@ -109,7 +107,6 @@ def evaluate(
     mitheory evaluate --table 1 --root data --dry-run
     """
     from ..ablation.grids import load_grid, parse_axes
-    from ..datasets.judging import OpenAICompatible
     from ..datasets.listing import check_source
     from ..evaluate import Judging, read_table, runs_of, single_runs
     from ..evaluate import evaluate as compute
@@ -146,13 +143,10 @@ def evaluate(
         return {"runs": [plan(run) for run in runs]}
     for run in runs:
         check_source(run.source.dataset, root, hub=hub)
-    judge = (
-        OpenAICompatible(judge_url, judge_model, judge_key) if judge_url or judge_model else None
-    )
     found = compute(
         runs, out, seed=seed, device=device, jobs=jobs, scheduler=scheduler or None,
-        judging=Judging(judge, judge_prompt), reference=reference or usual_reference(runs),
-        table=table,
+        judging=Judging(judge_of(judge_url, judge_model, judge_key), judge_prompt),
+        reference=reference or usual_reference(runs), table=table,
     )  # fmt: skip
     if found is None:
         say("this part is done; the same command again goes on when all workers are")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -13,6 +13,9 @@ import yaml
 from mitheory.errors import ParameterError
 
 from ..manners import FLAGS
+
+if TYPE_CHECKING:
+    from ..datasets.judging import OpenAICompatible
 
 Out = Annotated[Path, typer.Option(help="Folder to write to; made if missing.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")]
@@ -44,6 +47,22 @@ With = Annotated[
         "newline=always, batch_size=4, ...",
     ),
 ]
+
+JudgeUrl = Annotated[
+    str, typer.Option(help="OpenAI-compatible endpoint, such as https://api.openai.com/v1.")
+]
+JudgeModel = Annotated[str, typer.Option(help="Model of that endpoint.")]
+JudgeKey = Annotated[str, typer.Option(help="Environment variable that holds the key.")]
+JudgePrompt = Annotated[
+    Path | None, typer.Option(help="Prompt of the judge: a text, or the official evaluator's .py.")
+]
+
+
+def judge_of(url: str, model: str, key: str) -> OpenAICompatible | None:
+    """The judge that the command line names; none where it names neither endpoint nor model."""
+    from ..datasets.judging import OpenAICompatible
+
+    return OpenAICompatible(url, model, key) if url or model else None
 
 
 def loading_of(

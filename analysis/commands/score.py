@@ -11,7 +11,15 @@ from rich.table import Table
 
 from ..datasets import BENCHMARKS
 from ..manners import say, show
-from .options import Out, command_line
+from .options import (
+    JudgeKey,
+    JudgeModel,
+    JudgePrompt,
+    JudgeUrl,
+    Out,
+    command_line,
+    judge_of,
+)
 
 
 def score(
@@ -38,17 +46,10 @@ def score(
     missing: Annotated[
         str, typer.Option(help="Questions without an answer: refuse, or count as wrong.")
     ] = "refuse",
-    judge_url: Annotated[
-        str, typer.Option(help="OpenAI-compatible endpoint, such as https://api.openai.com/v1.")
-    ] = "",
-    judge_model: Annotated[str, typer.Option(help="Model of that endpoint.")] = "",
-    judge_key: Annotated[
-        str, typer.Option(help="Environment variable that holds the key.")
-    ] = "OPENAI_API_KEY",
-    judge_prompt: Annotated[
-        Path | None,
-        typer.Option(help="Prompt of the judge: a text, or the official evaluator's .py."),
-    ] = None,
+    judge_url: JudgeUrl = "",
+    judge_model: JudgeModel = "",
+    judge_key: JudgeKey = "OPENAI_API_KEY",
+    judge_prompt: JudgePrompt = None,
     seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
 ) -> dict[str, Any]:
     """Score a file of answers as the field does, with intervals over images.
@@ -59,13 +60,10 @@ def score(
 
     [bold]Example[/]: mitheory score pope --root data/pope --answers answers.jsonl
     """
-    from ..datasets.judging import OpenAICompatible
     from ..datasets.listing import Job, score_file
 
-    judge = (
-        OpenAICompatible(judge_url, judge_model, judge_key) if judge_url or judge_model else None
-    )
     job = Job(dataset, answers, root, hub, split, convention, limit, missing, judge_prompt, seed)
+    judge = judge_of(judge_url, judge_model, judge_key)
     table = score_file(job, out, judge, command=command_line())
     shown = Table("group", "metric", "value [95%]", "n", "failed", "note", box=None)
     for row in json.loads(table.to_json(orient="records")):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from analysis.ablation import Configuration
 from analysis.ablation.configuration import digest
-from analysis.ablation.running import job_of
+from analysis.ablation.running import Job, job_of, loaded
 from analysis.ablation.scopes import FILLERS
 from analysis.ablation.selecting import kept_sets
 from analysis.auditing.spread import steps
@@ -193,9 +192,7 @@ def _answers(context: Context, bundle: Path, tasks: Sequence[Mapping[str, Any]])
     chunks = [distinct[i : i + CHUNK] for i in range(0, len(distinct), CHUNK)]
     paths = [folder / f"{digest([job.common, chunk])}.parquet" for chunk in chunks]
     missing = [
-        (context.model, bundle, context.device, chunk, path)
-        for chunk, path in zip(chunks, paths, strict=True)
-        if not path.exists()
+        (job, chunk, path) for chunk, path in zip(chunks, paths, strict=True) if not path.exists()
     ]
     with steps(context.jobs, None) as spread:
         for _ in spread.each("answer", _answer, missing):
@@ -215,9 +212,9 @@ def _key(task: Mapping[str, Any]) -> Key:
     return task["sample_id"], task["positions"], words, kept
 
 
-def _answer(model: str, bundle: Path, device: str, chunk: Sequence[Key], path: Path) -> None:
+def _answer(job: Job, chunk: Sequence[Key], path: Path) -> None:
     torch.set_num_threads(1)
-    adapter, samples = _loaded(model, bundle, device)
+    adapter, samples = loaded(job)
     found: dict[Key, str] = {}
     for positions in POSITIONS:
         own = [key for key in chunk if key[1] == positions]
@@ -230,12 +227,6 @@ def _answer(model: str, bundle: Path, device: str, chunk: Sequence[Key], path: P
             )
             found |= {key: answer.text for key, answer in zip(own, said, strict=True)}
     atomic_write_parquet(path, pd.DataFrame({"prediction": [found[key] for key in chunk]}))
-
-
-@lru_cache(maxsize=1)
-def _loaded(model: str, bundle: Path, device: str) -> tuple[FruitFlyAdapter, dict[str, Sample]]:
-    """Once per worker process."""
-    return FruitFlyAdapter(model, device=device), {s.sample_id: s for s in Bundle.open(bundle)}
 
 
 def accuracies(rows: pd.DataFrame) -> pd.DataFrame:

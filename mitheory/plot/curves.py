@@ -71,7 +71,7 @@ def accuracy_table(
     """
     import pandas as pd
 
-    _need(data, (*by, value, question, unit))
+    inputs.need(data, (*by, value, question, unit))
     wide = wide_table(data, by, value, question=question)
     clusters = units_of(data, wide.index, question=question, unit=unit)
     columns = cluster_bootstrap_table(
@@ -185,7 +185,7 @@ def accuracy_budget(
     """
     lookup(errors, {name: name for name in ERRORS}, "errors")
     ends = () if errors == "none" else (low, high)
-    _need(data, (x, y, hue, *ends))
+    inputs.need(data, (x, y, hue, *ends))
     present = sorted(set(data[hue]) - {reference}, key=series_rank)
     keys = list(hue_order) if hue_order is not None else present
     rows = data[data[hue].isin([*keys, reference])]
@@ -294,8 +294,3 @@ def handle(look: Look, label: str, *, is_printed: bool = False) -> Line2D:
         markeredgecolor=look.color if is_printed else "white",
         markeredgewidth=1.0 if is_printed else 0.4,
     )  # fmt: skip
-
-
-def _need(data: pd.DataFrame, columns: Iterable[str]) -> None:
-    if missing := [name for name in dict.fromkeys(columns) if name not in data.columns]:
-        raise MissingInputError(f"data: expected the columns {missing}, got {list(data.columns)}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ..errors import DTypeError, ParameterError, ShapeError
+from ..errors import DTypeError, MissingInputError, ParameterError, ShapeError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def axes(ax: Axes | None) -> Axes:
@@ -18,6 +22,18 @@ def axes(ax: Axes | None) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.gca()
+
+
+def need(data: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Refuse a table without some columns.
+
+    Raises
+    ------
+    MissingInputError
+        Naming them, and those that are there.
+    """
+    if missing := [name for name in dict.fromkeys(columns) if name not in data.columns]:
+        raise MissingInputError(f"data: expected the columns {missing}, got {list(data.columns)}")
 
 
 def array(x: Any) -> NDArray[Any]:

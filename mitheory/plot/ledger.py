@@ -133,9 +133,7 @@ def verdict_ledger(
     import pandas as pd
 
     table = data if isinstance(data, pd.DataFrame) else verdict_table(data)
-    needed = (statement, *COLUMNS)
-    if missing := [name for name in needed if name not in table.columns]:
-        raise MissingInputError(f"data: expected the columns {missing}, got {list(table.columns)}")
+    inputs.need(table, (statement, *COLUMNS))
     if not len(table):
         raise MissingInputError("data: expected a row or more, got none")
     ax = inputs.axes(ax)

@@ -220,8 +220,7 @@ def square_of(
                 f"{list(data.columns)}"
             )
         return data
-    if missing := [name for name in (y, value) if name not in data.columns]:
-        raise MissingInputError(f"data: expected the columns {missing}, got {list(data.columns)}")
+    inputs.need(data, (y, value))
     names = list(dict.fromkeys([*data[x], *data[y]]))
     found = pd.DataFrame(np.nan, index=names, columns=names)
     for first, second, share in zip(data[x], data[y], data[value], strict=True):
