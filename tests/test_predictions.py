@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from study_tables import predictions as make_predictions
 
 from analysis.ablation.configuration import FULL
+from analysis.studies.base import Context
 from analysis.studies.findings import PREDICTIONS, Prediction
 from analysis.studies.predictions import SMALLEST, compared, judged, run
 from mitheory.errors import ParameterError
@@ -189,13 +191,12 @@ def test_the_ledger_covers_the_findings_and_each_row_is_a_comparison_of_its_own(
             assert all(c.budget == (1.0 if c.method == FULL else budget) for c in second)
 
 
-@dataclass
-class Invented:
-    """Stands for a context: right answers come at a known rate, by cell."""
+@dataclass(frozen=True)
+class Invented(Context):
+    """Right answers come at a known rate, by cell."""
 
-    model: str = "fruitfly"
+    out: Path = Path()
     quick: bool = True
-    seed: int = 0
     asked: list[tuple[str, str, bool]] = field(default_factory=list)
 
     def answered(self, cells, split, limit, *, model, dataset, attention):
@@ -222,7 +223,7 @@ class Invented:
 
 def test_the_study_judges_every_prediction_on_both_alignments() -> None:
     context = Invented()
-    table = run(context)["predictions"]  # type: ignore[arg-type]
+    table = run(context)["predictions"]
     assert context.asked == [
         ("fruitfly", "fruitfly", True), ("fruitfly", "fruitfly-closed", False),
         ("fruitfly-contrastive", "fruitfly", True),
@@ -233,7 +234,7 @@ def test_the_study_judges_every_prediction_on_both_alignments() -> None:
     assert (over.verdict == "confirmed").all()
     same = table[table.finding.isin(["temperature", "weight_open", "normalization"])]
     assert not (same.verdict == "confirmed").any()
-    alone = run(Invented(model="mine.safetensors"))["predictions"]  # type: ignore[arg-type]
+    alone = run(Invented(model="mine.safetensors"))["predictions"]
     assert set(alone.model) == {"mine.safetensors"}
 
 

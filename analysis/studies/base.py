@@ -13,6 +13,9 @@ from analysis.ablation.running import job_of, prepared
 from analysis.ablation.sources import Source
 from mitheory.errors import ParameterError
 
+TWINS = {"fruitfly": "fruitfly-contrastive", "fruitfly-contrastive": "fruitfly"}
+"""The same network, its image and word embeddings aligned otherwise."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -34,6 +37,12 @@ class Context:
     quick: bool = False
     jobs: int = 1
     device: str = "cpu"
+
+    @property
+    def alignments(self) -> tuple[str, ...]:
+        """The models that a study of both alignments compares: `model`, then its twin if it has
+        one."""
+        return (self.model, *([TWINS[self.model]] if self.model in TWINS else []))
 
     @property
     def work(self) -> Path:

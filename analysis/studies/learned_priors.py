@@ -43,7 +43,6 @@ UNIFORM = "uniform"
 QUICK_BUDGETS = (16,)
 QUESTIONS, QUICK_QUESTIONS = 480, 48
 FITTED, QUICK_FITTED = 600, 80  # questions of the validation split
-TWINS = {"fruitfly": ("fruitfly", "fruitfly-contrastive")}
 QUICK_KINDS = ("histogram", "logistic")
 
 USES: dict[str, dict[str, object]] = {
@@ -84,7 +83,7 @@ def run(context: Context) -> Mapping[str, pd.DataFrame]:
     """Fit on validation, evaluate on test; the three tables of the study."""
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     limit = QUICK_QUESTIONS if context.quick else QUESTIONS
-    models = (context.model,) if context.quick else TWINS.get(context.model, (context.model,))
+    models = (context.model,) if context.quick else context.alignments
     for model in models:
         priors = offered(context, model)
         samples = list(Bundle.open(context.bundle("test", limit, model=model)))

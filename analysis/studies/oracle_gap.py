@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,12 +17,11 @@ import torch
 from joblib import Parallel, delayed
 
 from analysis.ablation import Configuration
-from analysis.ablation.running import job_of
+from analysis.ablation.running import Job, job_of, loaded
 from analysis.ablation.selecting import sample_seed
 from analysis.progress import quiet_restarts
-from mitheory.bundle import Bundle, Sample
+from mitheory.bundle import Sample
 from mitheory.models.base import ModelAdapter
-from mitheory.models.fruitfly import FruitFlyAdapter
 from mitheory.statistics import cluster_bootstrap_table, holm, paired_permutation
 
 from .base import Context, Study
@@ -53,8 +51,7 @@ def run(context: Context) -> dict[str, pd.DataFrame]:
     parts = [names[i : i + BATCH] for i in range(0, len(names), BATCH)]
     with quiet_restarts():
         found = Parallel(n_jobs=context.jobs)(
-            delayed(_searched)(context.model, context.device, bundle, part, budget, context.seed)
-            for part in parts
+            delayed(_searched)(job, part, budget) for part in parts
         )
     searched = pd.concat(found, ignore_index=True)
     return {"oracle_gap": gaps(rows[rows.sample_id.isin(names)], searched)}
@@ -72,14 +69,10 @@ def spread(names: Sequence[str], count: int) -> list[str]:
     return [names[i] for i in sorted(drawn)]
 
 
-def _searched(
-    model: str, device: str, bundle: Path, names: Sequence[str], budget: int, seed: int
-) -> pd.DataFrame:
+def _searched(job: Job, names: Sequence[str], budget: int) -> pd.DataFrame:
     torch.set_num_threads(1)
-    adapter = FruitFlyAdapter(model, device=device)
-    with Bundle.open(bundle) as opened:
-        samples = opened.select(list(names))
-        return search(adapter, list(samples), budget, seed=seed)
+    adapter, samples = loaded(job)
+    return search(adapter, [samples[name] for name in names], budget, seed=job.seed)
 
 
 def search(

@@ -22,8 +22,6 @@ from .findings import PREDICTIONS, Prediction
 QUESTIONS, QUICK_QUESTIONS = 2400, 96
 """Of each of the two samples: all types, and closed-form ones alone (four times the scenes)."""
 QUICK_BUDGETS = (1 / 9,)
-TWINS = {"fruitfly": "fruitfly-contrastive", "fruitfly-contrastive": "fruitfly"}
-"""The same network, its image and word embeddings aligned otherwise."""
 SMALLEST = SmallestEffect(
     0.02,
     "share",
@@ -38,9 +36,8 @@ WORDS = {"holds": "confirmed", "violated": "contradicted", "inconclusive": "unde
 def run(context: Context) -> dict[str, pd.DataFrame]:
     """Every prediction at every budget on both alignments, judged within its finding."""
     limit = QUICK_QUESTIONS if context.quick else QUESTIONS
-    models = [context.model, *([TWINS[context.model]] if context.model in TWINS else [])]
     rows = []
-    for model in models:
+    for model in context.alignments:
         answers = {
             dataset: context.answered(
                 _cells(PREDICTIONS, dataset, quick=context.quick), "test", limit,

@@ -20,8 +20,6 @@ QUICK_BUDGETS = (16,)
 WEIGHTS = (1.0, 0.5)  # relevance alone, and with redundancy
 QUESTIONS, QUICK_QUESTIONS = 400, 40
 CHOOSING, QUICK_CHOOSING = 160, 24  # of the validation split, on which α is chosen
-TWINS = {"fruitfly": ("fruitfly", "fruitfly-contrastive")}
-"""The model whose V and T are aligned by the language-model loss, and the contrastive one."""
 
 CELL = ["model", "relevance_weight", "budget"]
 
@@ -69,7 +67,7 @@ def run(context: Context) -> Mapping[str, pd.DataFrame]:
         pd.concat(
             [
                 answered(context, cells, split, limit, model=model).assign(model=model)
-                for model in TWINS.get(context.model, (context.model,))
+                for model in context.alignments
             ],
             ignore_index=True,
         )

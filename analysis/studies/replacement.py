@@ -14,7 +14,7 @@ from analysis.ablation.statistics import LEVEL, RESAMPLES, detectable
 from mitheory.statistics import cluster_bootstrap_table, holm, paired_permutation
 
 from .base import Context, Study
-from .tuning import alignments, budgets, chosen, tuned
+from .tuning import budgets, chosen, tuned
 
 QUESTIONS, QUICK_QUESTIONS = 300, 64
 SCENE_SEEDS, QUICK_SCENE_SEEDS = 3, 1
@@ -32,7 +32,7 @@ def run(context: Context) -> dict[str, pd.DataFrame]:
     """What was tried on the validation split, and how the chosen ones do on the test split."""
     tried = tuned(context)
     tables, by_draw = [], []
-    for model in alignments(context):
+    for model in context.alignments:
         cells = chosen(tried, model, DRAWS)
         cells += [Configuration(CEILING, budget) for budget in budgets(context)]
         rows = named(answered(context, cells, model), cells)

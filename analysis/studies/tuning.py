@@ -23,7 +23,6 @@ from .base import Context
 
 QUESTIONS, QUICK_QUESTIONS = 160, 32
 LARGEST_GRID, QUICK_GRID = 8, 2
-TWIN = "fruitfly-contrastive"
 
 Grid = list[dict[str, Any]]
 
@@ -88,11 +87,6 @@ GRIDS: dict[str, Grid] = {
 """What was tried of each method: at most eight configurations, at or near the defaults first."""
 
 
-def alignments(context: Context) -> tuple[str, ...]:
-    """The models that are compared: the shipped one is joined by its contrastive twin."""
-    return (context.model, TWIN) if context.model == "fruitfly" else (context.model,)
-
-
 def budgets(context: Context) -> tuple[int, ...]:
     """Numbers of tokens kept."""
     return QUICK_BUDGETS if context.quick else BUDGETS
@@ -125,7 +119,7 @@ def tuned(context: Context) -> pd.DataFrame:
         }
     )
     tables = []
-    for model in alignments(context):
+    for model in context.alignments:
         rows = context.answered(cells, "validation", limit, model=model)
         means = rows.assign(correct=rows.correct.astype(float)).groupby("cell", sort=False)
         found = means.agg(
