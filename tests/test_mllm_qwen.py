@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
-from mllm_cases import CASES, QWEN, encoded_of, masked_logits, model_of, pruned_logits, random_keep
+from mllm_cases import (
+    CASES,
+    QWEN,
+    encoded_of,
+    greedy_twin,
+    masked_logits,
+    model_of,
+    pruned_logits,
+    random_keep,
+)
 
 from mitheory.errors import MissingInputError, ParameterError, ShapeError
+from mitheory.models.mllm.cutting import kept_columns, shown
 from mitheory.models.mllm.options import Options
 from mitheory.models.mllm.registry import family_of
 from mitheory.testing import tiny_inputs
@@ -73,16 +84,88 @@ def test_the_time_between_frames_counts():
         assert (time[-1] - time[0]).item() == step
 
 
+@pytest.mark.parametrize("name", ["qwen2", "qwen2.5", "qwen3"])
+def test_compacted_positions_by_hand(name):
+    """Two words, a mark, 2 × 3 tokens, a mark, a word; tokens 1 and 5 kept: row 0, column 1, and
+    row 1, column 2. Two rows and the columns 1 and 2 are left: the text goes on at 3 + 2 = 5."""
+    model = model_of(QWEN[name])
+    encoded = family_of(model).encode(tiny_inputs(model, [(2, "image", 1)]))
+    pruned = family_of(model).prune(encoded, [torch.tensor([5, 1])], positions="compacted")
+    assert pruned["position_ids"][:, 0].tolist() == [
+        [0, 1, 2, 3, 4, 5, 6],  # text positions, without gaps
+        [0, 1, 2, 3, 3, 5, 6],  # time
+        [0, 1, 2, 3, 4, 5, 6],  # row
+        [0, 1, 2, 3, 4, 5, 6],  # column
+    ]
+
+
+@every_mixture
+def test_keeping_all_compacts_nothing_and_keeping_none_leaves_text(name):
+    """Whatever the images, videos and padding: full positions, and those of words alone."""
+    family, _, encoded = encoded_of(name)
+    full = family.prune(encoded, positions="kept")
+    assert torch.equal(
+        family.prune(encoded, positions="compacted")["position_ids"], full["position_ids"]
+    )
+    nothing = family.prune(encoded, [torch.empty(0)] * len(encoded), positions="compacted")
+    mask = nothing["attention_mask"]
+    counted = ((mask.cumsum(-1) - 1) * mask).expand(4, -1, -1)
+    assert torch.equal(nothing["position_ids"], counted)
+
+
 @every_class
-def test_positions_cannot_be_compacted(name):
-    """Numbering what is left would throw rows and columns away, or pull text apart."""
-    family, inputs, encoded = encoded_of(f"{name}, batch")
-    with pytest.raises(ParameterError, match="three axes, which cannot be 'compacted'"):
-        family.prune(encoded, positions="compacted")
-    other = family_of(family.model, Options(positions="compacted"))
-    wished = other.encode(inputs)
-    with pytest.raises(ParameterError, match="expected 'kept'"):
-        other.prune(wished)
+@pytest.mark.parametrize("medium", ["image", "video"])
+def test_what_is_left_of_a_grid_has_the_positions_of_a_smaller_one(name, medium):
+    """Column 1 of 3 dropped, of a video its first frame too: `get_rope_index` of a 2 × 2 image, or
+    video of one frame less, which stands in a prompt that is as much shorter."""
+    model = model_of(QWEN[name])
+    family = family_of(model)
+    inputs = tiny_inputs(model, [(2, medium, 3), (5,)])
+    encoded = family.encode(inputs)
+    coords = encoded.coords(0)
+    first = 1 if medium == "video" else 0
+    keep = ((coords[:, 4] != 1) & (coords[:, 2] >= first)).nonzero()[:, 0]
+    pruned = family.prune(encoded, [keep, torch.empty(0)], positions="compacted")
+    grid = inputs[f"{medium}_grid_thw"].clone()
+    assert (grid[0, 1:] // family.merge).tolist() == [2, 3]
+    grid[0] -= torch.tensor([first, 0, family.merge])
+    token, ids = family.placeholder(medium), pruned["input_ids"]
+    if medium == "video" and name.startswith("qwen3"):  # its frames stand apart: one is empty
+        runs = ids[0].eq(token).long().diff().eq(1).sum()
+        assert runs == grid[0, 0]
+    own, _ = model.model.get_rope_index(
+        ids,
+        mm_token_type_ids=ids.eq(token) * (1 if medium == "image" else 2),
+        attention_mask=pruned["attention_mask"],
+        **{f"{medium}_grid_thw": grid},
+        **{k: inputs[k] for k in ("second_per_grid_ts",) if k in inputs},
+    )
+    assert torch.equal(pruned["position_ids"][1:], own)
+
+
+@every_class
+def test_generating_goes_on_from_compacted_positions(name):
+    """Against decoding step by step; other than with the positions that were kept."""
+    family, _, encoded = encoded_of(f"{name}, mixed")
+    keep = random_keep(encoded)
+    how = {"max_new_tokens": 4, "do_sample": False}
+    pruned = family.prune(encoded, keep, positions="compacted")
+    said = family.model.generate(**pruned, **how)[:, -4:].tolist()
+    assert said == greedy_twin(family, compacted_of(family, encoded, keep), keep, 4).tolist()
+    again = family.prune(encoded, keep, positions="compacted")
+    assert family.model.generate(**again, **how, use_cache=False)[:, -4:].tolist() == said
+    apart = logits(family, family.prune(encoded, keep)) - logits(family, pruned)
+    assert apart[:, -1].abs().max() > 0.1
+
+
+def compacted_of(family, encoded, keep):
+    """The encoding with the compacted positions at the columns that are shown."""
+    columns = kept_columns(encoded, shown(encoded, keep))
+    moved = family.prune(encoded, keep, positions="compacted")
+    positions = encoded.position_ids.clone()
+    for i, own in enumerate(columns):
+        positions[:, i, own] = moved["position_ids"][:, i, moved["attention_mask"][i].bool()]
+    return replace(encoded, position_ids=positions)
 
 
 # --- errors that would be silent ---------------------------------------------------------------

@@ -89,9 +89,13 @@ class Family:
         counted: Tensor = (mask.cumsum(-1) - 1).masked_fill(mask == 0, 0)
         return counted
 
-    def compacted(self, position_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Position ids without gaps of prompts that are cut already."""
-        return self.positions({"attention_mask": attention_mask}).to(position_ids)
+    def compacted(self, encoded: Encoded, columns: Tensor) -> Tensor:
+        """Position ids without gaps, of the columns (b, s) of the prompts that are shown.
+
+        They are those that a prompt with smaller images would have.
+        """
+        mask = left_padded(encoded.attention_mask, columns, 0)
+        return self.positions({"attention_mask": mask}).to(encoded.position_ids)
 
     # --- what they share ------------------------------------------------------------------------
 
@@ -302,7 +306,7 @@ class Family:
         ShapeError, DTypeError
             If `keep` is not as said.
         ParameterError
-            If the model has no such positions.
+            If there is no such policy for positions.
         """
         policy = encoded.options.positions if positions is None else positions
         if policy not in POSITIONS:
@@ -310,9 +314,10 @@ class Family:
         masks = shown(encoded, keep)
         columns = kept_columns(encoded, masks)
         mask = left_padded(encoded.attention_mask, columns, 0)
-        position_ids = left_padded(encoded.position_ids, columns, 0)
         if policy == "compacted":
-            position_ids = self.compacted(position_ids, mask)
+            position_ids = self.compacted(encoded, columns)
+        else:
+            position_ids = left_padded(encoded.position_ids, columns, 0)
         pruned: dict[str, Any] = {
             "input_ids": left_padded(encoded.input_ids, columns, self._filler()),
             "attention_mask": mask,

@@ -22,8 +22,9 @@ class Options:
     Attributes
     ----------
     positions : {"kept", "compacted"}
-        Position ids: every token keeps the one it had in the full prompt (the original ones), or
-        what is left is numbered without gaps.
+        Position ids: every token keeps the one it had in the full prompt (also called original),
+        or has the one of a prompt that never had more (also called compact): numbered one by one,
+        or on three axes as the model numbers an image of what is left (`Family.compacted`).
     text_scope : {"question", "user_turn"}
         What counts as T: the question alone, or all that the user wrote, with the instruction for
         the form of the answer, options and text read in the image.

@@ -16,6 +16,7 @@ from torch import Tensor
 from ...errors import ParameterError, ShapeError
 from ..base import PositionIds
 from .base import Family
+from .cutting import left_padded
 from .probe import by_token, unwindowed
 from .records import Encoded, Features, Layout
 
@@ -91,17 +92,39 @@ class Qwen2VL(Family):
         )
         return torch.cat([super().positions(inputs)[None], axes])
 
-    def compacted(self, position_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """No such positions: numbering what is left would throw away rows and columns.
+    def compacted(self, encoded: Encoded, columns: Tensor) -> Tensor:
+        """(4, b, s'): the positions that the model gives to an image of what is left.
 
-        Raises
-        ------
-        ParameterError
+        Rows, columns and frames in which nothing is kept are taken out: of what is left, the first
+        row of an image gets the position of its first row, the second that of the second, and so
+        on, likewise columns and the times of frames. The text behind an image begins as far behind
+        its start as the larger side of that smaller grid, by the model's own rule. All three axes
+        of a word agree, as they always do. With everything kept these are the full positions; of a
+        kept rectangle, those of an image of that size; with nothing kept, those of text.
+
+        Numbering what is left one by one on all axes would be the other reading. It would show the
+        decoder a picture as a line, which it never saw in training.
         """
-        raise ParameterError(
-            f"positions: {type(self.model).__name__} has positions on three axes, which cannot be "
-            "'compacted'; expected 'kept'"
-        )
+        full, device = encoded.position_ids, encoded.position_ids.device
+        parts = []
+        for sample, blocks in enumerate(encoded.blocks):
+            own = columns[sample].cpu()
+            advance = own.long()
+            runs = [run for block in blocks for run in _runs(block.columns)]
+            moved: list[tuple[Tensor, Tensor]] = []
+            for run in runs:
+                kept = run[own[run]]
+                places = full[1:, sample].cpu()
+                offsets, sizes = _ranked(places[:, run], own[run])
+                advance[run] = 0
+                advance[run[-1]] = max(sizes[1:])
+                moved.append((kept, offsets))
+            begin = advance.cumsum(0) - advance
+            axes = begin.expand(4, -1).clone()
+            for run, (kept, offsets) in zip(runs, moved, strict=True):
+                axes[1:, kept] = begin[run[-1]] + offsets
+            parts.append(axes)
+        return left_padded(torch.stack(parts, dim=1).to(device), columns, 0)
 
     def prune(
         self,
@@ -196,3 +219,42 @@ class Qwen3VL(Qwen2VL):
     They are cut with the tokens (deepstack). Frames of a video stand apart in the prompt, each
     behind the words for its time.
     """
+
+
+def _runs(columns: Tensor) -> list[Tensor]:
+    """Columns that stand beside one another: an image, a video, or a frame with words around it.
+
+    Examples
+    --------
+    >>> _runs(torch.tensor([2, 3, 4, 9, 10]))
+    [tensor([2, 3, 4]), tensor([ 9, 10])]
+    """
+    ends = ((columns[1:] - columns[:-1]) != 1).nonzero()[:, 0] + 1
+    return list(columns.tensor_split(ends.cpu()))
+
+
+def _ranked(places: Tensor, kept: Tensor) -> tuple[Tensor, list[int]]:
+    """Offsets (axes, k) of what is kept when rows, columns and frames without any are taken out,
+    and how many of each are left.
+
+    The r-th place left on an axis is the r-th one that the full image has there.
+
+    Parameters
+    ----------
+    places : (axes, n), of all tokens of an image
+    kept : (n,) bool
+
+    Examples
+    --------
+    >>> places = torch.tensor([[5, 5, 5, 5], [5, 5, 6, 6], [5, 6, 5, 6]])  # time, row, column
+    >>> _ranked(places, torch.tensor([False, True, False, True]))
+    (tensor([[0, 0],
+            [0, 1],
+            [0, 0]]), [1, 2, 1])
+    """
+    offsets, sizes = [], []
+    for axis in places:
+        left, rank = axis[kept].unique(return_inverse=True)
+        offsets.append((axis - axis.min()).unique()[rank])
+        sizes.append(len(left))
+    return torch.stack(offsets), sizes
