@@ -12,6 +12,9 @@ import pytest
 import torch
 from mllm_cases import LLAVA, NEXT, VIDEO, model_of
 
+from analysis.ablation.running import BATCHES_PER_FILE, job_of
+from mitheory import provenance
+from mitheory.bundle import BundleWriter
 from mitheory.errors import (
     MissingDependencyError,
     MissingInputError,
@@ -23,7 +26,7 @@ from mitheory.models.base import Example
 from mitheory.models.mllm.adapter import MllmAdapter
 from mitheory.models.mllm.options import Options
 from mitheory.models.mllm.selecting import OF_ENCODER
-from mitheory.models.resolving import load_adapter, load_encoder
+from mitheory.models.resolving import checkpoint_identity, load_adapter, load_encoder
 from mitheory.selection.attention import received_attention
 from mitheory.testing import save_tiny
 from mitheory.testing.tokenizer import tiny_tokenizer
@@ -466,3 +469,41 @@ def test_a_checkpoint_through_extract_and_ablate(folders, tmp_path):
     assert table.error.isna().all()
     assert set(table.n_kept) == {4}
     assert table.prediction.str.len().gt(0).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"newline": "never", "batch_size": 3, "dtype": "bfloat16"},
+        {"generation": {"num_beams": 2}, "positions": "compacted", "attention_layer": -1},
+    ],
+)
+def test_a_job_knows_its_model_without_loading_it(folders, tmp_path, monkeypatch, options):
+    """What names the files of a grid is what the loaded model says of itself."""
+    loaded = load_adapter(folders[NEXT], **options)
+    bundle = tmp_path / "bundle"
+    with BundleWriter(bundle, provenance.collect("test", seed=0)) as writer:
+        for sample in loaded.encode([example(0)]):
+            writer.add(sample)
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError("weights were loaded")
+
+    with monkeypatch.context() as without:
+        without.setattr("mitheory.models.mllm.adapter.load_model", forbidden)
+        job = job_of(bundle, tmp_path, str(folders[NEXT]), seed=0, loading=options)
+        assert checkpoint_identity(folders[NEXT], **options) == (
+            loaded.revision,
+            loaded.batch_size,
+        )
+        assert job.per_file == BATCHES_PER_FILE * loaded.batch_size
+        others = ({"newline": "always"}, {"generation": {"max_new_tokens": 3}})
+        names = {
+            job_of(bundle, tmp_path, str(folders[NEXT]), seed=0, loading=o).common for o in others
+        }
+        assert len(names | {job.common}) == 3
+        with pytest.raises(ParameterError, match="options of a checkpoint"):
+            job_of(bundle, tmp_path, str(folders[NEXT]), seed=0, loading={"newlines": "always"})
+        with pytest.raises(ParameterError, match="each once"):
+            job_of(bundle, tmp_path, f"{folders[NEXT]}?seed=1", seed=0, loading={"seed": 1})

@@ -25,7 +25,7 @@ from mitheory.bundle import Bundle, Sample
 from mitheory.bundle.records import Index
 from mitheory.errors import MitheoryError, ParameterError
 from mitheory.io import atomic_write_json, atomic_write_parquet
-from mitheory.models.resolving import NamedAdapter, load_adapter
+from mitheory.models.resolving import NamedAdapter, checkpoint_identity, load_adapter
 
 from .configuration import Configuration, digest
 from .selecting import kept_sets, set_hash
@@ -79,7 +79,8 @@ def job_of(
 ) -> Job:
     """The job of a bundle, a model and the code that is there now.
 
-    The model is loaded, for its revision, and stays loaded in this process.
+    Of a checkpoint of `transformers` the revision is read and no weights are loaded; any other
+    model is, and stays loaded in this process.
 
     Raises
     ------
@@ -90,12 +91,16 @@ def job_of(
     if not len(opened):
         raise ParameterError(f"bundle: expected samples, got none in {bundle}")
     options = dict(loading or {})
-    adapter = _adapter(model, device, json.dumps(options, sort_keys=True))
+    known = checkpoint_identity(model, device=device, **options)
+    if known is None:
+        adapter = _adapter(model, device, json.dumps(options, sort_keys=True))
+        known = adapter.revision, adapter.batch_size
+    revision, batch_size = known
     index = (Path(bundle) / "index.json").read_text(encoding="utf-8")
-    made_of = [index, model, adapter.revision, seed, code_digest(), *([options] if options else [])]
+    made_of = [index, model, revision, seed, code_digest(), *([options] if options else [])]
     return Job(
         Path(out).resolve(), Path(bundle).resolve(), model, seed, device, digest(made_of),
-        BATCHES_PER_FILE * adapter.batch_size, options,
+        BATCHES_PER_FILE * batch_size, options,
     )  # fmt: skip
 
 

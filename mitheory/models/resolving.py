@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -90,9 +90,7 @@ def load_adapter(model: str | Path, *, device: str = "cpu", **options: Any) -> N
     'fruitfly'
     """
     name, written = options_in(str(model))
-    if twice := sorted(set(written) & set(options)):
-        raise ParameterError(f"options: expected each once, got {twice} in {str(model)!r} as well")
-    options = {**written, **options}
+    options = _together(model, written, options)
     if name in NAMES or Path(name).is_file():
         if options:
             raise ParameterError(f"options of {name!r}: expected none, got {sorted(options)}")
@@ -113,6 +111,46 @@ def load_adapter(model: str | Path, *, device: str = "cpu", **options: Any) -> N
     )
 
 
+def checkpoint_identity(
+    model: str | Path, *, device: str = "cpu", **options: Any
+) -> tuple[str, int] | None:
+    """Revision and batch size of the adapter that `load_adapter` would give, no weights loaded.
+
+    None where the model has to be loaded to know: all but checkpoints of `transformers`.
+
+    Raises
+    ------
+    ParameterError, UnknownNameError, MissingDependencyError
+        As `load_adapter`.
+
+    Examples
+    --------
+    >>> checkpoint_identity("fruitfly") is None
+    True
+    """
+    name, written = options_in(str(model))
+    if not _is_plain(name):
+        return None
+    from .mllm.adapter import MllmAdapter
+
+    return MllmAdapter.identity(name, device=device, **_together(model, written, options))
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of a checkpoint of `transformers`, and of nothing else."""
+    is_known = name in NAMES or name in ADAPTERS or Path(name).is_file()
+    return not is_known and is_checkpoint(name)
+
+
+def _together(
+    model: str | Path, written: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Options behind a name and beside it, each once."""
+    if twice := sorted(set(written) & set(options)):
+        raise ParameterError(f"options: expected each once, got {twice} in {str(model)!r} as well")
+    return {**written, **options}
+
+
 def load_encoder(model: str | Path, *, device: str = "cpu", **options: Any) -> NamedAdapter:
     """The adapter that a name stands for, for encoding alone.
 
@@ -125,8 +163,7 @@ def load_encoder(model: str | Path, *, device: str = "cpu", **options: Any) -> N
         As `load_adapter`.
     """
     name, written = options_in(str(model))
-    is_known = name in NAMES or name in ADAPTERS or Path(name).is_file()
-    if not is_known and is_checkpoint(name) and "decoder" not in written:
+    if _is_plain(name) and "decoder" not in written:
         options.setdefault("decoder", False)
     return load_adapter(model, device=device, **options)
 

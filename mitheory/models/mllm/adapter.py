@@ -19,12 +19,15 @@ from ...errors import MissingInputError, ParameterError, ShapeError
 from ..base import Answer, Example, Order, PositionIds
 from . import answering
 from .base import Family
-from .loading import Loading, load_model, load_processor
+from .loading import Loading, load_model, load_processor, revision_of
 from .options import Options
 from .prompting import FRAMES, Asked, prepared
 from .records import Encoded
 from .registry import family_of
 from .selecting import of_encoder
+
+LOADING = ("device", "dtype", "device_map", "attn_implementation", "decoder")
+"""Options of `from_pretrained` that are no part of the revision."""
 
 MAX_NEW_TOKENS = 16
 """Enough for the short answers of GQA, ScienceQA, TextVQA, POPE and MME."""
@@ -71,7 +74,7 @@ class MllmAdapter:
         self.generation = {
             "do_sample": False, "max_new_tokens": MAX_NEW_TOKENS, **(generation or {})
         }  # fmt: skip
-        self.revision = " ".join([revision, *_words(self.options, generation or {})]).strip()
+        self.revision = revision_under(revision, self.options, generation)
         self.batch_size = check_count("batch_size", batch_size, least=1)
         self.device, self.dtype = model.device, model.dtype
         text = model.config.get_text_config()
@@ -115,11 +118,7 @@ class MllmAdapter:
         MissingDependencyError
             If `transformers`, or what the processor needs, is missing.
         """
-        known = {entry.name for entry in fields(Options)}
-        if unknown := sorted(set(options) - known):
-            raise ParameterError(
-                f"options of a checkpoint: expected some of {sorted(known)}, got {unknown}"
-            )
+        pruning = _pruning(options)
         source = str(checkpoint)
         how = Loading(
             dtype,
@@ -134,9 +133,32 @@ class MllmAdapter:
             load_processor(loaded.folder),
             name=source,
             revision=loaded.revision,
-            options=Options(**options),
+            options=pruning,
             generation=generation,
             batch_size=batch_size,
+        )
+
+    @staticmethod
+    def identity(
+        checkpoint: str | Path,
+        *,
+        revision: str | None = None,
+        generation: Mapping[str, Any] | None = None,
+        batch_size: int = 8,
+        **others: Any,
+    ) -> tuple[str, int]:
+        """`revision` and `batch_size` of the adapter that `from_pretrained` would give; no weights
+        are loaded for it.
+
+        Raises
+        ------
+        ParameterError, UnknownNameError, MissingDependencyError
+            As `from_pretrained`, for what can be known without loading.
+        """
+        pruning = _pruning({k: v for k, v in others.items() if k not in LOADING})
+        found = revision_of(checkpoint, revision=revision)
+        return revision_under(found, pruning, generation), check_count(
+            "batch_size", batch_size, least=1
         )
 
     # --- encoding -------------------------------------------------------------------------------
@@ -342,6 +364,28 @@ def _views(coords: Tensor) -> list[dict[str, int]]:
         sizes = {"frames": frames, "rows": rows, "cols": cols, "tokens": len(own)}
         found.append({"block": block, "view": view, **sizes})
     return found
+
+
+def revision_under(
+    revision: str, options: Options, generation: Mapping[str, Any] | None = None
+) -> str:
+    """A checkpoint's revision and what of the options of pruning and of `generate` is no default.
+
+    Examples
+    --------
+    >>> revision_under("1a2b", Options(newline="never"), {"num_beams": 2})
+    '1a2b newline=never num_beams=2'
+    """
+    return " ".join([revision, *_words(options, generation or {})]).strip()
+
+
+def _pruning(options: Mapping[str, Any]) -> Options:
+    known = {entry.name for entry in fields(Options)}
+    if unknown := sorted(set(options) - known):
+        raise ParameterError(
+            f"options of a checkpoint: expected some of {sorted(known)}, got {unknown}"
+        )
+    return Options(**options)
 
 
 def _words(options: Options, generation: Mapping[str, Any]) -> Iterator[str]:

@@ -194,10 +194,13 @@ def without_decoder(config: Any) -> Any:
 # --- files ------------------------------------------------------------------------------------
 
 
-def local_folder(name: str | Path, *, revision: str | None = None, decoder: bool = True) -> Path:
+def local_folder(
+    name: str | Path, *, revision: str | None = None, decoder: bool = True, weights: bool = True
+) -> Path:
     """Where a checkpoint's files lie; fetched from the Hub unless `name` is a folder.
 
-    Without the decoder, of the weights only the files that extraction needs are fetched.
+    Without the decoder, of the weights only the files that extraction needs are fetched; without
+    `weights` none.
 
     Raises
     ------
@@ -221,6 +224,8 @@ def local_folder(name: str | Path, *, revision: str | None = None, decoder: bool
 
     try:
         folder = fetched()
+        if not weights:
+            return folder
         if not (folder / INDEX).is_file():
             return fetched(SINGLE)
         weight_map = read_index(folder)
@@ -299,6 +304,22 @@ def fingerprint(folder: Path) -> str:
             file.seek(max(0, size - 2**20))
             digest.update(file.read())
     return digest.hexdigest()
+
+
+def revision_of(name: str | Path, *, revision: str | None = None) -> str:
+    """The `Loaded.revision` that `load_model` would say, found without loading any weights.
+
+    Of a repository of the Hub only the small files are fetched.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+        As `load_model`, for a class that is not known and for no such checkpoint.
+    """
+    library = transformers()
+    folder = local_folder(name, revision=revision, weights=False)
+    architecture_of(library.PreTrainedConfig.get_config_dict(folder)[0])
+    return fingerprint(folder)
 
 
 @contextmanager
