@@ -104,3 +104,47 @@ def test_notebook_runs(path, tmp_path):
     assert [d["text/plain"] for d in shown if d.get("text/plain", "").startswith("tensor(")] == []
     warned = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
     assert warned == []
+
+
+RECORD = """
+import ipywidgets
+sliders, drawn = [], []
+original = ipywidgets.interact
+
+def interact(draw, value):
+    def recorded(value):  # ipywidgets prints what a callback raises, and goes on
+        try:
+            draw(value)
+        except Exception as error:
+            drawn.append(repr(error))
+        else:
+            drawn.append(value)
+    sliders.append(value)
+    return original(recorded, value=value)
+
+ipywidgets.interact = interact
+"""
+
+MOVE = """
+for slider in sliders:
+    slider.value = slider.min
+    slider.value = slider.max
+wanted = [v for s, start in zip(sliders, (0.5, 0.0)) for v in (start, s.min, s.max)]
+assert sorted(map(str, drawn)) == sorted(map(str, wanted)), drawn
+"""
+
+
+def test_sliders_draw_where_they_start_and_at_both_ends():
+    """As a reader with widgets has it: from λ = 0 to 1, and for an empty set of any value."""
+    notebook = read(ROOT / "notebooks" / "which_function.ipynb")
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(RECORD))
+    notebook.cells.append(nbformat.v4.new_code_cell(MOVE))
+    inline = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    inline["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    client = NotebookClient(
+        notebook, timeout=CPU_SECONDS, resources={"metadata": {"path": str(ROOT)}}
+    )
+    client.execute(env=inline)
+    views = [o for cell in notebook.cells for o in cell.get("outputs", []) if "data" in o]
+    kind = "application/vnd.jupyter.widget-view+json"
+    assert sum(kind in view.data for view in views) == 2
