@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,31 +84,28 @@ def compared(
     for cell in wanted:
         both = answers[[cell, reference]].dropna().astype(float)
         clusters = images.loc[both.index].to_numpy()
-        interval = paired_difference(
-            both[cell].to_numpy(), both[reference].to_numpy(), clusters,
-            level=LEVEL, n_resamples=RESAMPLES, rng=np.random.default_rng(seed),
-        )  # fmt: skip
-        pair = both[cell].to_numpy(), both[reference].to_numpy()
-        rng = np.random.default_rng(seed)
-        test = paired_permutation(*pair, clusters, rng=rng)
-        apart = pair[0] - pair[1]
-        rows.append(
-            {
-                "cell": cell,
-                "difference": interval.estimate,
-                "low": interval.low,
-                "high": interval.high,
-                "p_value": test.p_value,
-                "p_mcnemar": mcnemar(*pair).p_value if _is_binary(both) else float("nan"),
-                "detectable": detectable(apart, clusters),
-                "n": interval.n,
-                "n_clusters": interval.n_clusters,
-            }
-        )
+        own, other = both[cell].to_numpy(), both[reference].to_numpy()
+        found = {"cell": cell} | paired(own, other, clusters, seed=seed)
+        found["p_mcnemar"] = mcnemar(own, other).p_value if _is_binary(both) else float("nan")
+        rows.append(found)
     table = pd.DataFrame(rows)
     if len(table):
         table.insert(5, "p_holm", holm(table.p_value.to_numpy()))
     return table
+
+
+def paired(a: np.ndarray, b: np.ndarray, clusters: np.ndarray, *, seed: int) -> dict[str, Any]:
+    """What is known of the mean of a - b: difference, low, high (cluster bootstrap), p_value
+    (permutation of the pairs, cluster by cluster), detectable, n, n_clusters."""
+    interval = paired_difference(
+        a, b, clusters, level=LEVEL, n_resamples=RESAMPLES, rng=np.random.default_rng(seed)
+    )
+    test = paired_permutation(a, b, clusters, rng=np.random.default_rng(seed))
+    return {
+        "difference": interval.estimate, "low": interval.low, "high": interval.high,
+        "p_value": test.p_value, "detectable": detectable(a - b, clusters),
+        "n": interval.n, "n_clusters": interval.n_clusters,
+    }  # fmt: skip
 
 
 def _graded(results: pd.DataFrame) -> str:

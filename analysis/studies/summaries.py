@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.ablation.statistics import LEVEL, RESAMPLES, detectable
+from analysis.ablation.statistics import LEVEL, RESAMPLES, paired
 from mitheory.errors import ParameterError
 from mitheory.models.fruitfly.questions import CLOSED_TYPES
-from mitheory.statistics import (
-    cluster_bootstrap_table,
-    holm,
-    paired_difference,
-    paired_permutation,
-)
+from mitheory.statistics import cluster_bootstrap_table, holm
 
 Cell = tuple[Hashable, ...]
 
@@ -115,21 +109,11 @@ def differences(
     """
     table = wide(rows, by, value)
     clusters = scenes_of(rows, table.index)
-    found: list[dict[str, Any]] = []
-    for first, second in pairs:
-        a, b = table[first].to_numpy(), table[second].to_numpy()
-        i = paired_difference(
-            a, b, clusters, level=LEVEL, n_resamples=RESAMPLES, rng=np.random.default_rng(seed)
-        )
-        test = paired_permutation(a, b, clusters, rng=np.random.default_rng(seed))
-        found.append(
-            {
-                "difference": i.estimate, "low": i.low, "high": i.high, "p_value": test.p_value,
-                "detectable": detectable(a - b, clusters),
-                "questions": i.n, "scenes": i.n_clusters,
-            }
-        )  # fmt: skip
-    out = pd.DataFrame(found)
+    found = [
+        paired(table[first].to_numpy(), table[second].to_numpy(), clusters, seed=seed)
+        for first, second in pairs
+    ]
+    out = pd.DataFrame(found).rename(columns={"n": "questions", "n_clusters": "scenes"})
     if len(out):
         out.insert(4, "p_holm", holm(out.p_value.to_numpy()))
     return out
