@@ -31,6 +31,7 @@ def full_sample(image: int = 0, question: int = 0, *, n_v: int = 4, d: int = 6) 
         visual=torch.randn(n_v, d, generator=of_image),
         cls_attention=torch.rand(2, n_v, generator=of_image),
         patch_attention=torch.rand(2, n_v, n_v, generator=of_image),
+        received_attention=torch.rand(n_v, generator=of_image),
         encoder_features=torch.randn(n_v, 3, generator=of_image),
         encoder_keys=torch.randn(n_v, 3, generator=of_image),
         clip_visual=torch.randn(n_v, 5, generator=of_image),

@@ -43,6 +43,9 @@ def inputs(
         "text": normal(seed + 1, b, n_t, d).to(dtype),
         "cls_attention": normal(seed + 2, b, 2, n_v).softmax(-1).to(dtype),
         "patch_attention": attention.to(dtype),
+        "received_attention": (attention.sum(2) - attention.diagonal(dim1=2, dim2=3))
+        .mean(1)
+        .to(dtype),
         "encoder_features": normal(seed + 5, b, n_v, 5).to(dtype),
         "encoder_keys": normal(seed + 9, b, n_v, 5).to(dtype),
         "text_attention": normal(seed + 10, b, 2, n_t, n_v).softmax(-1).to(dtype),

@@ -357,6 +357,50 @@ def test_attention_before_a_merger_equals_its_twin(seed, diagonal, grid, m):
     assert again.indices.tolist() == found.indices.tolist()
 
 
+@pytest.mark.parametrize("method", ["attention", "mi_attention"])
+@given(SEEDS)
+def test_column_sums_do_in_place_of_the_matrix(method, seed):
+    """Methods that read nothing else choose the same, with the same gains, from n_v numbers."""
+    case = one(seed, n_v=9)
+    matrix = case.pop("patch_attention")
+    sums = torch.tensor(twins.received(matrix.numpy(), diagonal=False))
+    by_sums = select(method, **case | {"received_attention": sums}, budget=5)
+    del case["received_attention"]
+    by_matrix = select(method, **case, patch_attention=matrix, budget=5)
+    assert by_sums.indices.tolist() == by_matrix.indices.tolist()
+    torch.testing.assert_close(by_sums.gains, by_matrix.gains, equal_nan=True)
+
+
+def test_column_sums_of_patches_before_a_merger():
+    """Of 4 patches to a token: 1 + 2 + 3 + 6 against 4 · 2.5, and in a batch each its own."""
+    patches = torch.tensor([1.0, 2, 3, 6, 2.5, 2.5, 2.5, 2.5])
+    both = torch.stack([patches, patches.flip(0)])
+    visual = torch.ones(2, 2, 3)
+    found = select_batch(
+        "attention", visual=visual, received_attention=both, budget=1, merge_size=2
+    )
+    assert [f.indices.tolist() for f in found] == [[0], [1]]
+    assert [f.gains.tolist() for f in found] == [[3.0], [3.0]]
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("attention", {"include_diagonal": True}),
+        ("mi_attention", {"include_diagonal": True}),
+        ("log_mass_attention", {}),
+        ("vispruner", {"importance": "received"}),
+    ],
+)
+def test_what_needs_the_matrix_refuses_its_column_sums(method, options):
+    """The diagonal is not in them."""
+    case = one(0)
+    del case["patch_attention"]
+    with pytest.raises(MissingInputError, match=f"{method} needs 'patch_attention'"):
+        select(method, **case, budget=3, **options)
+    assert "patch_attention" in SELECTORS[method].required(options, given=case)
+
+
 def test_attention_before_a_merger_of_frames():
     """Frames are outermost: two pictures of 1 × 2 tokens, each of 2 × 4 patches in raster order."""
     received = torch.tensor([1.0, 1, 2, 2, 1, 1, 2, 2, 4, 4, 3, 3, 4, 4, 3, 3]).double()

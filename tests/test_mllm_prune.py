@@ -184,12 +184,14 @@ def test_what_cannot_be_right_is_refused():
         ("mi_prunner", UnknownNameError, "did you mean 'mi_pruner'"),
         ("fastv", MissingInputError, "fastv: needs text_attention; between projector and decoder"),
         ("log_mass_attention", MissingInputError, "needs patch_attention"),
+        ("attention", MissingInputError, "needs patch_attention"),
     ],
 )
 def test_methods_that_cannot_run_here(method, error, message):
+    options = {"include_diagonal": True} if method == "attention" else {}
     with (
         pytest.raises(error, match=message),
-        mitheory.prune(model_of(LLAVA), None, method=method, budget=3),
+        mitheory.prune(model_of(LLAVA), None, method=method, budget=3, **options),
     ):
         pass
 

@@ -14,7 +14,6 @@ from mitheory.errors import MissingInputError
 from mitheory.models.base import Example
 from mitheory.models.mllm.adapter import MllmAdapter
 from mitheory.selection import select
-from mitheory.selection.attention import received_attention
 from mitheory.testing import tiny_inputs
 from mitheory.testing.qwen import FRAMES_PER_PATCH, MERGE, PATCH, SPECIAL
 from mitheory.testing.tokenizer import tiny_tokenizer
@@ -109,9 +108,10 @@ def test_attention_is_what_tokens_receive_and_never_a_class_tokens(adapter):
     for i, sample in enumerate(samples[:2]):
         assert sample.cls_attention is None
         assert sample.metadata["attention"] == "received"
-        own = received_attention(sample.patch_attention[None])[0]
+        assert sample.patch_attention is None  # of n² numbers, which nobody reads
+        own = sample.received_attention
         torch.testing.assert_close(own, encoded.attention(i).mean(0), atol=1e-6, rtol=1e-5)
-        kept = select("attention", budget=3, patch_attention=sample.patch_attention).indices
+        kept = select("attention", budget=3, received_attention=own).indices
         assert kept.tolist() == encoded.attention(i).mean(0).topk(3).indices.tolist()
 
 

@@ -432,13 +432,14 @@ def test_an_unknown_method_is_answered_with_the_near_and_the_known():
     [
         ("cls_attention", torch.ones(2, 13).double(), ShapeError),
         ("patch_attention", torch.ones(2, 14, 13).double(), ShapeError),
+        ("received_attention", torch.ones(13).double(), ShapeError),
         ("relevant", torch.ones(14), DTypeError),
         ("relevant", torch.ones(13, dtype=torch.bool), ShapeError),
         ("cls_attention", torch.full((2, 14), torch.nan).double(), NonFiniteError),
     ],
 )
 def test_extra_inputs_are_checked_where_they_are_used(name, x, error):
-    user = next(m for m in SELECTORS if name in SELECTORS[m].requires and m != "mi_attention")
+    user = next(m for m in SELECTORS if name in SELECTORS[m].inputs and m != "mi_attention")
     with pytest.raises(error, match=name):
         select(user, **{**good(), name: x}, budget=3)
     assert len(select("divprune", **{**good(), name: x}, budget=3).indices) == 3

@@ -104,7 +104,8 @@ def _choose(
             )
             for i, (s, t, own) in enumerate(zip(samples, text, seeds, strict=True))
         ]  # fmt: skip
-    needed = set(method.required(options, configuration.mode)) - {"visual", "text"}
+    there = samples[0].tensors()
+    needed = set(method.required(options, configuration.mode, given=there)) - {"visual", "text"}
     if {"text_attention", "llm_text_states"} & needed:  # ragged along words
         return [
             select(

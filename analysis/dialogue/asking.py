@@ -104,7 +104,7 @@ def ask(
     clock = Clock()
     (sample,) = clock.time("encode", lambda: adapter.encode([example]))
     inputs = {n: getattr(sample, n) for n in entry.inputs if getattr(sample, n) is not None}
-    if lacking := [n for n in entry.required(options, mode) if n not in inputs]:
+    if lacking := [n for n in entry.required(options, mode, given=inputs) if n not in inputs]:
         raise MissingInputError(
             f"{method}: needs {', '.join(lacking)}, which this model does not give before its "
             f"decoder; it gives {', '.join(sample.tensors())}"

@@ -115,7 +115,7 @@ def _selected(
     found: list[Selection] = []
     for start in range(0, len(samples), BATCH):
         part = samples[start : start + BATCH]
-        needed = SELECTORS[method].required(options)
+        needed = SELECTORS[method].required(options, given=part[0].tensors())
         given: dict[str, Any] = {
             n: torch.stack([getattr(s, n) for s in part]) for n in needed if n != "text"
         }

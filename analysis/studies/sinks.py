@@ -18,7 +18,7 @@ from analysis.reproduction import first_of_each_kind
 from mitheory.aggregation import resolve_aggregation
 from mitheory.bundle import Bundle, Sample
 from mitheory.pmi import cross_pmi
-from mitheory.selection.attention import received_attention
+from mitheory.selection.attention import column_sums
 
 from .base import Context, Study
 from .measuring import LIMIT, QUICK_LIMIT, beyond_chance, masks, overlap
@@ -43,7 +43,7 @@ def patch_share(sample: Sample) -> Tensor:
     Source: Eq. (5), right.
     """
     assert sample.patch_attention is not None
-    received = received_attention(sample.patch_attention.double()[None])[0]
+    received = column_sums(sample.patch_attention.double()[None])[0]
     return received / received.sum()
 
 

@@ -132,6 +132,7 @@ _FIELDS = (
     TensorField("visual", ("n_v", "d"), per_image=True, is_required=True),
     TensorField("cls_attention", ("heads_cls", "n_v"), per_image=True),
     TensorField("patch_attention", ("heads", "n_v", "n_v"), per_image=True),
+    TensorField("received_attention", ("n_v",), per_image=True),
     TensorField("encoder_features", ("n_v", "d_enc"), per_image=True),
     TensorField("encoder_keys", ("n_v", "d_key"), per_image=True),
     TensorField("clip_visual", ("n_v", "d_clip"), per_image=True),

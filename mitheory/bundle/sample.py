@@ -37,6 +37,9 @@ class Sample:
         Of a multiple choice; else empty.
     cls_attention : (heads_cls, n_v) float, optional
     patch_attention : (heads, n_v, n_v) float, optional
+    received_attention : (n_v,) float, optional
+        What every token receives in the encoder, mean over heads: from the class token, or from
+        the other tokens (column sums of `patch_attention` without its diagonal).
     encoder_features : (n_v, d_enc) float, optional
     encoder_keys : (n_v, d_key) float, optional
         Mean over heads, of the layer whose attention is given.
@@ -81,6 +84,7 @@ class Sample:
     options: tuple[str, ...] = ()
     cls_attention: torch.Tensor | None = None
     patch_attention: torch.Tensor | None = None
+    received_attention: torch.Tensor | None = None
     encoder_features: torch.Tensor | None = None
     encoder_keys: torch.Tensor | None = None
     clip_visual: torch.Tensor | None = None

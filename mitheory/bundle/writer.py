@@ -149,6 +149,7 @@ class BundleWriter:
         grid: tuple[int, ...] | None,
         cls_attention: torch.Tensor | None = None,
         patch_attention: torch.Tensor | None = None,
+        received_attention: torch.Tensor | None = None,
         encoder_features: torch.Tensor | None = None,
         encoder_keys: torch.Tensor | None = None,
         clip_visual: torch.Tensor | None = None,
@@ -168,6 +169,7 @@ class BundleWriter:
         self._check_new("image_id", image_id, self._images)
         given = {
             "visual": visual, "cls_attention": cls_attention, "patch_attention": patch_attention,
+            "received_attention": received_attention,
             "encoder_features": encoder_features, "encoder_keys": encoder_keys,
             "clip_visual": clip_visual, "image": image,
         }  # fmt: skip

@@ -15,7 +15,8 @@ ORDERS = ("grouped", "raster")
 
 
 def attention(
-    patch_attention: Tensor,
+    patch_attention: Tensor | None = None,
+    received_attention: Tensor | None = None,
     *,
     budget: int,
     visual: Tensor | None = None,
@@ -35,6 +36,8 @@ def attention(
     Parameters
     ----------
     patch_attention : (b, heads, n_p, n_p), row attends to column, n_p = m² n_v
+    received_attention : (b, n_p), in its place: its column sums, or any other sums of attention
+        that tokens receive, such as from the class token; looked at if there is no matrix
     visual : (b, n_v, d), needed with `merge_size` above 1: says how many tokens there are
     grid : (rows, cols[, frames]) of the tokens, for the order "raster"
     merge_size : 1, or 2 for a merger of 2 × 2 patches, or more
@@ -44,7 +47,7 @@ def attention(
     Raises
     ------
     MissingInputError
-        If the order "raster" is without `grid`.
+        If the order "raster" is without `grid`, or `include_diagonal` without the matrix.
     ParameterError
         If `merge_size` is no positive integer, or the order is another.
     ShapeError
@@ -60,14 +63,40 @@ def attention(
     size = check_merge_size(merge_size)
     if patch_order not in ORDERS:
         raise ParameterError(f"patch_order: expected one of {ORDERS}, got {patch_order!r}")
-    scores = received_attention(patch_attention, include_diagonal=include_diagonal)
+    scores = received_by(patch_attention, received_attention, include_diagonal=include_diagonal)
     if size > 1:
         n_v = scores.shape[1] // size**2 if visual is None else visual.shape[1]
         scores = merged_scores(scores, n_v, size, grid if patch_order == "raster" else ())
     return top_picks(scores, budget, slack=relative_slack(scores))
 
 
-def received_attention(patch_attention: Tensor, *, include_diagonal: bool = False) -> Tensor:
+def received_by(
+    patch_attention: Tensor | None,
+    received_attention: Tensor | None,
+    *,
+    include_diagonal: bool = False,
+) -> Tensor:
+    """Attention (b, n_v) that every token receives: summed up here, or as it is given.
+
+    Source: Eq. (5).
+
+    Raises
+    ------
+    MissingInputError
+        If neither is given, or the diagonal is wanted and only sums are.
+    """
+    if patch_attention is not None:
+        return column_sums(patch_attention, include_diagonal=include_diagonal)
+    if received_attention is None:
+        raise MissingInputError("attention: needs patch_attention or received_attention")
+    if include_diagonal:
+        raise MissingInputError(
+            "include_diagonal: needs patch_attention; received_attention is without the diagonal"
+        )
+    return received_attention
+
+
+def column_sums(patch_attention: Tensor, *, include_diagonal: bool = False) -> Tensor:
     """Attention (b, n_v) that every token receives from the others, mean over heads.
 
     Source: Eq. (5), right.
@@ -75,7 +104,7 @@ def received_attention(patch_attention: Tensor, *, include_diagonal: bool = Fals
     Examples
     --------
     >>> import torch
-    >>> received_attention(torch.tensor([[[[0.9, 0.1], [0.3, 0.7]]]]))
+    >>> column_sums(torch.tensor([[[[0.9, 0.1], [0.3, 0.7]]]]))
     tensor([[0.3000, 0.1000]])
     """
     received = patch_attention.sum(2).mean(1)  # (b, heads, n_v, n_v) -> (b, n_v)
@@ -135,12 +164,25 @@ def check_merge_size(merge_size: int) -> int:
     return merge_size
 
 
-def unmerged_needs(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """With a merger, the number of tokens comes from `visual`. Source: Eq. (5), right."""
-    return ("visual",) if check_merge_size(options["merge_size"]) > 1 else ()
+def attention_needs(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The matrix; with a merger also `visual`, of which the number of tokens comes.
+
+    Source: Eq. (5), right.
+    """
+    return (
+        "patch_attention",
+        *(("visual",) if check_merge_size(options["merge_size"]) > 1 else ()),
+    )
+
+
+def sums_do(options: Mapping[str, Any]) -> Mapping[str, str]:
+    """Without the diagonal, column sums do in place of the matrix. Source: Eq. (5), right."""
+    return {} if options["include_diagonal"] else {"patch_attention": "received_attention"}
 
 
 def unmerged_axes(options: Mapping[str, Any]) -> Shapes:
     """With a merger, attention is between patches and not tokens. Source: Eq. (5), right."""
     merges = check_merge_size(options["merge_size"]) > 1
-    return {"patch_attention": ("heads", "n_p", "n_p")} if merges else {}
+    if not merges:
+        return {}
+    return {"patch_attention": ("heads", "n_p", "n_p"), "received_attention": ("n_p",)}

@@ -79,6 +79,7 @@ def select(
     mode: Mode = "exact",
     cls_attention: Tensor | None = None,
     patch_attention: Tensor | None = None,
+    received_attention: Tensor | None = None,
     encoder_features: Tensor | None = None,
     encoder_keys: Tensor | None = None,
     clip_visual: Tensor | None = None,
@@ -112,6 +113,8 @@ def select(
     cls_attention : (heads, n_v)
     patch_attention : (heads, n_v, n_v), row attends to column; before a merger of
         ``merge_size`` × ``merge_size`` patches, that many squared times n_v
+    received_attention : (n_v,), what every token receives of attention, mean over heads: does where
+        a method reads no more of `patch_attention` than its column sums without the diagonal
     encoder_features, encoder_keys : (n_v, d_encoder), (n_v, d_key) mean over heads
     clip_visual, clip_text : (n_v, d_clip), (n_segments, d_clip)
     text_attention : (llm_heads, n_t, n_v), rows of the text queries on the image columns
@@ -151,6 +154,7 @@ def select(
             text=text,
             cls_attention=cls_attention,
             patch_attention=patch_attention,
+            received_attention=received_attention,
             encoder_features=encoder_features,
             encoder_keys=encoder_keys,
             clip_visual=clip_visual,
@@ -191,6 +195,7 @@ def select_batch(
     mode: Mode = "exact",
     cls_attention: Tensor | None = None,
     patch_attention: Tensor | None = None,
+    received_attention: Tensor | None = None,
     encoder_features: Tensor | None = None,
     encoder_keys: Tensor | None = None,
     clip_visual: Tensor | None = None,
@@ -239,6 +244,7 @@ def select_batch(
         text=text,
         cls_attention=cls_attention,
         patch_attention=patch_attention,
+        received_attention=received_attention,
         encoder_features=encoder_features,
         encoder_keys=encoder_keys,
         clip_visual=clip_visual,

@@ -23,6 +23,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "text": ("n_t", "d"),
     "cls_attention": ("heads", "n_v"),
     "patch_attention": ("heads", "n_v", "n_v"),
+    "received_attention": ("n_v",),
     "encoder_features": ("n_v", "d_encoder"),
     "encoder_keys": ("n_v", "d_key"),
     "clip_visual": ("n_v", "d_clip"),

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..checks import check_share, check_temperature
 from ..distributions import cosine_similarity, unit_rows
 from ..errors import ParameterError
-from .attention import received_attention
+from .attention import column_sums
 from .engine import Picks, product
 from .kernels import check_at_least_zero
 from .saturation import saturating_greedy
@@ -105,7 +105,7 @@ def log_mass_attention(
         If an option is outside its range, or no patch receives attention.
     """
     check_at_least_zero("attention_power", attention_power)
-    received = received_attention(patch_attention, include_diagonal=True).to(visual.dtype)
+    received = column_sums(patch_attention, include_diagonal=True).to(visual.dtype)
     share = received.pow(attention_power)
     if not bool(((share >= 0).all(-1) & (share.sum(-1) > 0)).all()):
         raise ParameterError(

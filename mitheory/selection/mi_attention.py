@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..checks import check_share, lookup
 from ..distributions import NO_NORMS
-from .attention import received_attention
+from .attention import received_by
 from .engine import Picks, relative_slack, top_picks
 from .mi import Problem, lead, mi_greedy, mi_problem, restricted
 
@@ -18,7 +19,8 @@ from .mi import Problem, lead, mi_greedy, mi_problem, restricted
 def mi_attention(
     visual: Tensor,
     text: Tensor,
-    patch_attention: Tensor,
+    patch_attention: Tensor | None = None,
+    received_attention: Tensor | None = None,
     *,
     budget: int,
     attention_ratio: float = 0.5,
@@ -53,6 +55,7 @@ def mi_attention(
     ----------
     visual, text : (b, n_v, d), (b, n_t, d)
     patch_attention : (b, heads, n_v, n_v)
+    received_attention : (b, n_v), in its place, as in `attention`
     attention_ratio : share of round one, in [0, 1]
     rounds : "fill": round two fills up what round one chose; "fill_blind": it does so without
         counting round one's tokens as selected in its redundancy; "filter": round one keeps the
@@ -66,6 +69,8 @@ def mi_attention(
     ------
     ParameterError
         If the ratio is outside [0, 1].
+    MissingInputError
+        If neither attention is given, or the diagonal is wanted and only sums are.
     UnknownNameError
         If `rounds` is none of those.
     """
@@ -89,10 +94,15 @@ def mi_attention(
         zero_norm=zero_norm,
         norms=norms,
     )
-    received = received_attention(patch_attention, include_diagonal=include_diagonal)
+    received = received_by(patch_attention, received_attention, include_diagonal=include_diagonal)
     received = received.to(visual.dtype)
     picks = combine(problem, received, attention_ratio, budget)
     return Picks(picks.indices, picks.gains, picks.evaluations + received.shape[1])
+
+
+def needed(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Attention, as a matrix unless `sums_do`. Source: Sec. 4.1 (MI-Attention)."""
+    return ("patch_attention",)
 
 
 def _fill(problem: Problem, received: Tensor, ratio: float, budget: int) -> Picks:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any
 
-from .attention import attention, unmerged_axes, unmerged_needs
+from .attention import attention, attention_needs, sums_do, unmerged_axes
 from .autoprune import autoprune
 from .autoprune import needed as autoprune_needs
 from .cdpruner import cdpruner, cdpruner_inputs
@@ -33,6 +33,7 @@ from .log_mass import log_mass, log_mass_attention
 from .max_coverage import max_coverage
 from .max_min import max_min
 from .mi_attention import mi_attention
+from .mi_attention import needed as mi_attention_needs
 from .mi_pruner import mi_pruner
 from .mmtok import mmtok, mmtok_inputs
 from .oracle import oracle
@@ -62,6 +63,7 @@ class Method:
     also : inputs needed besides those without default, as a function of all options and the mode
     axes : names of axes where they are not those of `SHAPES`, as a function of all options
     lengths_count : whether the length of a row matters, although it forms cosines too
+    instead : needed input -> a smaller one that does in its place, as a function of all options
     """
 
     name: str
@@ -70,17 +72,37 @@ class Method:
     also: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
     axes: Callable[[Mapping[str, Any]], Shapes] | None = None
     lengths_count: bool = False
+    instead: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
 
     @property
     def requires(self) -> tuple[str, ...]:
         """Inputs without which it cannot run, its options left as they are."""
         return self.required({})
 
-    def required(self, options: Mapping[str, Any], mode: Mode = "exact") -> tuple[str, ...]:
-        """Inputs without which it cannot run under these options in this mode."""
-        if self.also is None:
-            return self._always
-        return self._always + self.also({**self.defaults, **options, "mode": mode})
+    def required(
+        self, options: Mapping[str, Any], mode: Mode = "exact", *, given: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """Inputs without which it cannot run under these options in this mode.
+
+        Parameters
+        ----------
+        given : what is at hand; a smaller input among it is named where it does in place of one
+            that is not
+
+        Examples
+        --------
+        >>> SELECTORS["attention"].required({})
+        ('patch_attention',)
+        >>> SELECTORS["attention"].required({}, given=("visual", "received_attention"))
+        ('received_attention',)
+        """
+        everything = {**self.defaults, **options, "mode": mode}
+        needed = self._always + (self.also(everything) if self.also else ())
+        smaller = self.instead(everything) if self.instead else {}
+        return tuple(
+            smaller[name] if name not in given and smaller.get(name) in given else name
+            for name in needed
+        )
 
     def shapes(self, options: Mapping[str, Any]) -> Shapes:
         """Axes of every input under these options."""
@@ -132,11 +154,11 @@ SELECTORS: dict[str, Method] = {
     method.name: method
     for method in (
         Method("mi_pruner", mi_pruner, "Algorithm 1"),
-        Method("mi_attention", mi_attention, "Sec. 4.1"),
+        Method("mi_attention", mi_attention, "Sec. 4.1", mi_attention_needs, instead=sums_do),
         Method("random", random, "Sec. 4.1"),
         Method("similarity", similarity, "Eq. (15)"),
         Method("centered_similarity", centered_similarity, "limit of Eq. (18)"),
-        Method("attention", attention, "Eq. (5)", unmerged_needs, unmerged_axes),
+        Method("attention", attention, "Eq. (5)", attention_needs, unmerged_axes, instead=sums_do),
         Method("cls_attention", cls_attention, "Eq. (5)"),
         Method("visionzip", visionzip, "yang2025visionzip"),
         Method("vispruner", vispruner, "zhang2025vispruner", vispruner_needs),

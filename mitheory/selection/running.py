@@ -161,7 +161,8 @@ def _needed(
     mode: Mode,
 ) -> dict[str, Tensor]:
     """`visual`, whose mask says which tokens are real, and what the method looks at."""
-    missing = [name for name in method.required(options, mode) if name not in inputs]
+    needed = method.required(options, mode, given=inputs)
+    missing = [name for name in needed if name not in inputs]
     if missing:
         name = missing[0]
         shape = ", ".join(axes[name])

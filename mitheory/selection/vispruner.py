@@ -12,7 +12,7 @@ from torch import Tensor
 from ..checks import check_share, lookup
 from ..distributions import unit_rows
 from ..errors import BudgetError, MissingInputError
-from .attention import received_attention
+from .attention import column_sums
 from .engine import BLOCK, Picks, ranking, relative_slack, rounding_slack
 
 ROUND = 8  # tokens removed in a round, at most
@@ -200,7 +200,7 @@ def _importance(importance: str, seen: Tensor | None, attention: Tensor | None) 
         return seen.double().mean(1)
     if attention is None:
         raise MissingInputError('vispruner: importance="received" needs patch_attention')
-    return received_attention(attention, include_diagonal=True).double()
+    return column_sums(attention, include_diagonal=True).double()
 
 
 def _refuse(m: int, excess: int) -> None:

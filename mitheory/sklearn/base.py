@@ -82,8 +82,9 @@ class TokenPruner(
         further = [name for name in entry.inputs if name != "visual"]
         if unknown := sorted(set(inputs) - set(further)):
             raise ParameterError(f"{self.method}: expected inputs among {further}, got {unknown}")
-        needed = [n for n in entry.required(self._options(), self.mode) if n != "visual"]
         given = {name: x for name, x in inputs.items() if x is not None}
+        required = entry.required(self._options(), self.mode, given=given)
+        needed = [n for n in required if n != "visual"]
         if lacking := [name for name in needed if name not in given]:
             raise MissingInputError(
                 f"{type(self).__name__}: fit needs {', '.join(f'{n}=' for n in lacking)}"

@@ -236,7 +236,7 @@ class MllmAdapter:
     def _sample(self, example: Example, text: Mapping[str, Any], view: Mapping[str, Any]) -> Sample:
         views = {
             "pruning": self.options.to_dict(),
-            "attention": self.family.statistic,  # whose column sums `patch_attention` has
+            "attention": self.family.statistic,  # from whom `received_attention` comes
             "views": view["views"],
         }
         return Sample(

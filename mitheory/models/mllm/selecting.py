@@ -14,12 +14,9 @@ from ...selection import SELECTORS, Selection, select
 from .base import Family
 from .records import Encoded
 
-OF_ENCODER = ("cls_attention", "patch_attention", "encoder_keys", "encoder_features")
+OF_ENCODER = ("cls_attention", "received_attention", "encoder_keys", "encoder_features")
 OFFERED = ("visual", "text", *OF_ENCODER)
 """Inputs of `select` that stand before the decoder."""
-
-OF_COLUMN_SUMS = ("attention", "mi_attention")
-"""Methods that read nothing of `patch_attention` but what every token receives."""
 
 
 def check_method(method: str, options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -33,14 +30,13 @@ def check_method(method: str, options: Mapping[str, Any]) -> tuple[str, ...]:
         If it needs something that is not there before the decoder.
     """
     entry = lookup(method, SELECTORS, "method")
-    offered = [n for n in OFFERED if n != "patch_attention" or method in OF_COLUMN_SUMS]
-    lacking = [name for name in entry.required(options) if name not in offered]
+    lacking = [name for name in entry.required(options, given=OFFERED) if name not in OFFERED]
     if lacking:
         raise MissingInputError(
             f"{method}: needs {', '.join(lacking)}; between projector and decoder there are "
-            f"{', '.join(offered)}"
+            f"{', '.join(OFFERED)}"
         )
-    return tuple(name for name in offered if name in entry.inputs)
+    return tuple(name for name in OFFERED if name in entry.inputs)
 
 
 def looks_at_attention(wanted: tuple[str, ...]) -> bool:
@@ -87,10 +83,10 @@ def chosen(
 def of_encoder(family: Family, encoded: Encoded, sample: int) -> dict[str, Tensor]:
     """What was read of the vision encoder for a sample, float32, by the names of `select`.
 
-    What a class token pays is `cls_attention`. `patch_attention` has the column sums that the
-    Attention baselines rank by: what the class token pays where there is one, what tokens receive
-    from one another where there is none. Where there is a class token, `encoder_keys` of that layer
-    and `encoder_features` are there too. NaN where a candidate, such as a newline row, has none.
+    What a class token pays is `cls_attention`. `received_attention` is what the Attention baselines
+    rank by, mean over heads: what tokens receive from the class token where there is one, from one
+    another where there is none. Where there is a class token, `encoder_keys` of that layer and
+    `encoder_features` are there too. NaN where a candidate, such as a newline row, has none.
 
     Source: Eq. (5).
     """
@@ -99,28 +95,11 @@ def of_encoder(family: Family, encoded: Encoded, sample: int) -> dict[str, Tenso
         return {}
     found = {
         "cls_attention": attention if family.statistic == "cls" else None,
-        "patch_attention": with_column_sums(attention.mean(0)),
+        "received_attention": attention.mean(0),
         "encoder_keys": encoded.rows(sample, "keys"),
         "encoder_features": encoded.rows(sample, "encoder"),
     }
     return {name: x.float() for name, x in found.items() if x is not None}
-
-
-def with_column_sums(received: Tensor) -> Tensor:
-    """A matrix (1, n, n) whose columns sum to what every token receives, its diagonal left out.
-
-    It stands for a layer's attention where only these sums are read, and takes no memory: every
-    row is the same.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from mitheory.selection.attention import received_attention
-    >>> received_attention(with_column_sums(torch.tensor([0.5, 0.25, 1.0]))[None])
-    tensor([[0.5000, 0.2500, 1.0000]])
-    """
-    n = len(received)
-    return (received / max(n - 1, 1)).expand(1, n, n)
 
 
 def nothing() -> Tensor:
