@@ -10,7 +10,7 @@ from pathlib import Path
 from mitheory.errors import MitheoryError
 from mitheory.names import lookup
 
-from .registry import FIGURES
+from .registry import FIGURES, GRID
 from .render import render_all
 
 
@@ -27,7 +27,7 @@ def names_of(ids: Sequence[str]) -> list[str]:
     >>> names_of(["fig4", "pope", "fig5"])
     ['accuracy_budget', 'pope', 'kept_patches']
     """
-    known = {name: name for name in FIGURES}
+    known = {name: name for name in (*FIGURES, *GRID)}
     known |= {number: spec.name for spec in FIGURES.values() for number in spec.ids}
     return [lookup(name, known, "figure") for name in ids]
 
@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         for spec in FIGURES.values():
             print(f"{spec.name}: {spec.title} ({', '.join(spec.ids) or 'ours'})")
+        for spec in GRID.values():
+            print(f"{spec.name}: {spec.title} (of `mitheory evaluate` and `mitheory ablate`)")
         return 0
     try:
         only = names_of(options.ids) or None

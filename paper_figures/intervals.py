@@ -17,6 +17,7 @@ from mitheory.statistics import Interval, cluster_bootstrap_table, paired_differ
 
 SEED = 0
 STATED = "95% intervals (cluster bootstrap over scenes)"
+STATED_IMAGES = "95% intervals (cluster bootstrap over images)"
 
 
 def accuracy(

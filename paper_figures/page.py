@@ -8,6 +8,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from . import tables
 from .claims import RULE
 from .results import Results
@@ -17,7 +19,17 @@ if TYPE_CHECKING:
     from .spec import FigureSpec
 
 TITLE = "MI-Pruner and its peers, measured"
+GRID_TITLE = "A grid, measured"
 HEADLINE = "accuracy_budget"
+HEADINGS = ("The paper, in its order", "Beyond the paper")
+GRID_HEADINGS = ("Beside the paper", "The grid")
+GRID_READING = (
+    "A cell is a method with its options at a budget; all cells of a model and data set answer the "
+    "same questions. Questions that failed are left out and counted. The unit of resampling is "
+    "the image, as questions about one image are not independent. An interval of length 0 says "
+    "that all answers agreed, not that the value is certain. Rows are in results.parquet, "
+    "differences in compared.csv, and what a benchmark reports in scores.csv where one was run."
+)
 KINDS = {"pdf": "PDF", "png": "PNG", "csv": "CSV", "tex": "LaTeX"}
 HINT = '<span class="hint">Swipe the figure sideways, or tap it for the whole of it.</span>'
 
@@ -32,19 +44,22 @@ def html(rendered: Sequence[Rendered], results: Results, *, folder: str, audit: 
     folder : where the figures are, seen from the page
     audit : the audit's verdicts in short; empty where there was none
     """
+    is_grid = results.grid is not None
     drawn = [figure for figure in rendered if figure.is_drawn]
     missing = [figure for figure in rendered if not figure.is_drawn]
     parts = [
         _glance(drawn),
         _section("audit", "The audit: every claim as a test", audit) if audit else "",
-        *_figures(drawn, folder),
+        *_figures(drawn, folder, GRID_HEADINGS if is_grid else HEADINGS),
         _missing(missing),
-        _method(folder),
+        _section("method", "How to read it", f"<p>{escape(GRID_READING)}</p>")
+        if is_grid
+        else _method(folder),
         _provenance(results),
     ]
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     return template.substitute(
-        title=escape(TITLE),
+        title=escape(GRID_TITLE if is_grid else TITLE),
         subtitle=_subtitle(results),
         contents=_contents(drawn, has_missing=bool(missing), has_audit=bool(audit)),
         body="\n".join(part for part in parts if part),
@@ -53,6 +68,8 @@ def html(rendered: Sequence[Rendered], results: Results, *, folder: str, audit: 
 
 def _subtitle(results: Results) -> str:
     run, origin = results.run.get("run", {}), results.run.get("provenance", {})
+    if results.grid is not None:
+        return _grid_subtitle(results.grid, origin)
     table = results.table
     words = [
         f"{table['sample_id'].nunique():,} questions about {table['image_id'].nunique():,} scenes"
@@ -63,6 +80,17 @@ def _subtitle(results: Results) -> str:
         words.append("quick run: fewer questions and settings, wider intervals")
     if origin.get("created"):
         words.append(str(origin["created"])[:10])
+    return escape(" · ".join(words))
+
+
+def _grid_subtitle(rows: pd.DataFrame, origin: Mapping[str, Any]) -> str:
+    sources = rows[[name for name in ("model", "dataset", "split") if name in rows]]
+    words = [
+        f"{rows['cell'].nunique():,} cells",
+        ", ".join(sources["dataset"].unique()),
+        f"model {', '.join(sources['model'].unique())}",
+        *([str(origin["created"])[:10]] if origin.get("created") else []),
+    ]
     return escape(" · ".join(words))
 
 
@@ -102,9 +130,9 @@ def _numbered(spec: FigureSpec) -> str:
     return f"{kind}{many}. {', '.join(number[3:] for number in spec.ids)}: {spec.title}"
 
 
-def _figures(drawn: Sequence[Rendered], folder: str) -> Iterator[str]:
+def _figures(drawn: Sequence[Rendered], folder: str, headings: tuple[str, str]) -> Iterator[str]:
     """Those of the paper, then ours, each under its heading."""
-    for heading, is_ours in (("The paper, in its order", False), ("Beyond the paper", True)):
+    for heading, is_ours in zip(headings, (False, True), strict=True):
         group = [figure for figure in drawn if is_ours is not bool(figure.spec.ids)]
         if group:
             yield f'<h2 class="group">{heading}</h2>'

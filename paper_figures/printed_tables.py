@@ -120,7 +120,8 @@ def measured_again(
 ) -> list[dict[str, object]]:
     """What `mitheory evaluate --table` measured on the paper's own models; it stands beside the
     printed numbers in place of the fruit-fly."""
-    path = results.file(f"evaluate/tab{number}.csv")
+    name = f"tab{number}.csv"
+    path = results.file(f"evaluate/{name}") or results.file(name)
     if path is None:
         return []
     table = pd.read_csv(path, dtype={"keep": str})

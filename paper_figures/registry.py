@@ -1,4 +1,5 @@
-"""Every figure there is, in the order of the page: as in the paper, then what is ours."""
+"""Every figure there is, in the order of the page: as in the paper, then what is ours; and those of
+`mitheory evaluate` and `mitheory ablate`."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from . import (
     all_methods,
     dialogues,
     dynamic_budget,
+    grid_budget,
+    grid_differences,
     kept_patches,
     matrices,
     mi_attention_split,
@@ -39,6 +42,7 @@ from . import (
     text_pruning,
     verdict_overview,
 )
+from .results import Results
 from .spec import FigureSpec
 
 PAPER = (
@@ -81,3 +85,17 @@ OURS = (
     oracle_gap,
 )
 FIGURES: dict[str, FigureSpec] = {module.FIGURE.name: module.FIGURE for module in PAPER + OURS}
+GRID: dict[str, FigureSpec] = {
+    module.FIGURE.name: module.FIGURE for module in (grid_budget, grid_differences)
+}
+EVALUATED = (tab1, tab2, tab4, tab7, tab8, tab10, tab11)
+"""Tables of the paper that `mitheory evaluate` can measure."""
+
+
+def figures_of(results: Results) -> dict[str, FigureSpec]:
+    """What is drawn of a folder: of a run all `FIGURES`; of a grid `GRID`, and the tables of the
+    paper that were measured in it."""
+    if results.grid is None:
+        return FIGURES
+    tables = [module.FIGURE for module in EVALUATED]
+    return GRID | {t.name: t for t in tables if results.file(f"{t.name}.csv")}

@@ -15,7 +15,7 @@ from mitheory.io import atomic_write_csv, atomic_write_text, remove, replacing
 
 from . import audit, claims, page, stamps
 from .claims import Comparison
-from .registry import FIGURES
+from .registry import figures_of
 from .results import Results, load
 from .spec import FigureSpec
 from .style import DPI, theme
@@ -64,7 +64,7 @@ def render_all(
     results_dir: str | os.PathLike[str],
     out_dir: str | os.PathLike[str] | None = None,
     *,
-    figures: Mapping[str, FigureSpec] = FIGURES,
+    figures: Mapping[str, FigureSpec] | None = None,
     only: Collection[str] | None = None,
     force: bool = False,
 ) -> list[Rendered]:
@@ -74,14 +74,14 @@ def render_all(
     ----------
     results_dir : folder of a run, with results.parquet
     out_dir : where figures/ and index.html are written; by default beside the results
-    figures : which are on the page
+    figures : which are on the page; those of `registry.figures_of` without
     only : names of those that are drawn where out of date; all without. The others stay as they are
     force : whether those that are not out of date are drawn too
 
     Returns
     -------
     list of Rendered
-        All of `figures`, in their order; those whose input is missing with the reason.
+        All figures, in their order; those whose input is missing with the reason.
 
     Raises
     ------
@@ -90,6 +90,7 @@ def render_all(
     """
     results = load(results_dir)
     out = Path(results_dir if out_dir is None else out_dir)
+    figures = figures_of(results) if figures is None else figures
     rendered = [
         render(spec, results, out / FOLDER, force=force)
         if only is None or name in only
@@ -101,7 +102,7 @@ def render_all(
         atomic_write_csv(out / FOLDER / "comparisons.csv", claims.table(comparisons))
     else:
         remove(out / FOLDER / "comparisons.csv")
-    verdicts = audit.summary(out)
+    verdicts = audit.summary(out) if results.grid is None else ""
     html = page.html(rendered, results, folder=FOLDER, audit=verdicts)
     atomic_write_text(out / "index.html", html)
     return rendered

@@ -52,6 +52,9 @@ class Results:
         Options and provenance, as the run wrote them.
     folder : path or None
         Of the run, where the tables of studies lie.
+    grid : DataFrame or None
+        Rows of `mitheory ablate` or `mitheory evaluate`, if that is what left the folder; `table`
+        is empty then.
     studies : mapping from name to DataFrame
         Tables of studies that are at hand; others are read from `folder`.
     read : set of str
@@ -71,6 +74,7 @@ class Results:
     scenes: Mapping[str, Scene] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    grid: pd.DataFrame | None = None
     studies: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     read: set[str] = field(default_factory=set, compare=False)
 
@@ -143,6 +147,8 @@ def _check_columns(name: str, table: pd.DataFrame, needed: tuple[str, ...]) -> N
 def load(folder: str | os.PathLike[str]) -> Results:
     """Read a run: results.parquet, and kept.parquet, scenes.parquet and run.json where they exist.
 
+    A folder of `mitheory ablate` or `mitheory evaluate` is told by the cells of its rows.
+
     Raises
     ------
     MissingInputError
@@ -151,15 +157,19 @@ def load(folder: str | os.PathLike[str]) -> Results:
     folder = Path(folder)
     if not (folder / "results.parquet").is_file():
         raise MissingInputError(f"{folder} must hold results.parquet; run `mitheory reproduce`")
+    run = folder / "run.json"
+    said = json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {}
+    table = pd.read_parquet(folder / "results.parquet")
+    if "cell" in table:
+        return Results(pd.DataFrame(columns=list(COLUMNS)), run=said, folder=folder, grid=table)
     kept = None
     if (folder / "kept.parquet").is_file():
         kept = pd.read_parquet(folder / "kept.parquet")
-    run = folder / "run.json"
     return Results(
-        table=pd.read_parquet(folder / "results.parquet"),
+        table=table,
         kept=kept,
         scenes=_scenes(folder / "scenes.parquet"),
-        run=json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {},
+        run=said,
         folder=folder,
     )
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import matplotlib as mpl
 
 from mitheory.plot.looks import METHODS, PEERS, Look, look
-from mitheory.plot.style import COLUMN, DPI, GRAY, PAGE, new_figure, theme
+from mitheory.plot.style import COLORS, COLUMN, DPI, GRAY, PAGE, new_figure, theme
 
 __all__ = [
-    "AGGREGATIONS", "COLUMN", "CONDITIONALS", "DPI", "GRAY", "METHODS", "NEGATIVES", "PAGE",
-    "PEERS", "Look", "budget_looks", "look", "new_figure", "theme",
+    "AGGREGATIONS", "COLORS", "COLUMN", "CONDITIONALS", "DPI", "GRAY", "METHODS", "NEGATIVES",
+    "PAGE", "PEERS", "Look", "budget_looks", "look", "new_figure", "theme",
 ]  # fmt: skip
 
 AGGREGATIONS: Mapping[str, Look] = {

@@ -11,8 +11,10 @@ import pandas as pd
 import yaml
 from rich.table import Column, Table
 
+from mitheory import provenance
 from mitheory.errors import ParameterError
-from mitheory.io import atomic_write_csv, atomic_write_parquet
+from mitheory.io import atomic_write_csv, atomic_write_json, atomic_write_parquet
+from mitheory.models.fruitfly.checkpoint import default_device
 
 from .configuration import Configuration
 from .running import read_results
@@ -83,6 +85,28 @@ def write_tables(
     return found
 
 
+def write_origin(
+    out: Path, sources: Sequence[Source], reference: str, *, seed: int, device: str, command: str
+) -> None:
+    """Write run.json: what was compared with what, and what made the tables.
+
+    Parameters
+    ----------
+    out : folder of the tables
+    sources : that were run
+    reference : as `reference_of` takes it; empty where nothing was compared
+    seed, device : of the run
+    command : that made it
+    """
+    ran = {
+        "models": list(dict.fromkeys(source.model for source in sources)),
+        "datasets": list(dict.fromkeys(source.dataset for source in sources)),
+        "reference": reference,
+    }
+    origin = provenance.collect(command, seed=seed, device=default_device(device))
+    atomic_write_json(out / "run.json", {"run": ran, "provenance": origin.to_dict()})
+
+
 def summary_of(results: pd.DataFrame, cells: Sequence[Configuration]) -> pd.DataFrame:
     """Axes, accuracy and failures of every cell."""
     axes = pd.DataFrame([described(c) for c in cells]).set_index("cell")
@@ -108,6 +132,7 @@ def compared_of(
     found = axes.join(found.set_index("cell"), how="inner").reset_index()
     if len(found):
         found["verdict"] = [judged(row, SMALLEST) for _, row in found.iterrows()]
+        found["smallest"] = SMALLEST
     return found
 
 

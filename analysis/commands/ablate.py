@@ -11,7 +11,8 @@ from mitheory.errors import ParameterError
 
 from ..datasets import DATASETS
 from ..manners import say, show
-from .options import Device, Jobs, Out, Scheduler, Seed
+from .figures import figures
+from .options import Device, Jobs, Out, Scheduler, Seed, command_line
 
 LAUNCHED = "ablate: runs in one process or on Dask; `mitheory evaluate` runs under a launcher"
 
@@ -61,8 +62,8 @@ def ablate(
     renyi:2, lse), conditional (softmax, minmax, joint, sinkhorn), prior, self_loop,
     empty_redundancy, ...
 
-    Writes results.parquet (a row per sample and cell), summary.csv and compared.csv. Killed at
-    any moment and started again, it goes on where it was.
+    Writes results.parquet (a row per sample and cell), summary.csv and compared.csv, and draws
+    them (figures/, index.html). Killed at any moment and started again, it goes on where it was.
 
     [bold]Examples[/]:
 
@@ -74,7 +75,7 @@ def ablate(
     from ..ablation import ablate as compute
     from ..ablation import load_grid, sources
     from ..ablation.grids import parse_axes
-    from ..ablation.reporting import printed, reference_of, write_tables
+    from ..ablation.reporting import printed, reference_of, write_origin, write_tables
     from ..ablation.running import job_of, prepared
 
     cells = load_grid(grid if grid or change else "paper", parse_axes(change or []))
@@ -91,6 +92,10 @@ def ablate(
         job = job_of(bundle, folder, source.model, seed=seed, device=device)
         compute(cells, job, jobs=jobs, scheduler=scheduler or None)
     table = write_tables(out, cells, reference, runs)
+    write_origin(
+        out, list(runs), reference, seed=seed, device=device, command=command_line()
+    )  # fmt: skip
     show(printed(table, reference))
     say(f"{len(table)} comparisons in [bold]{out / 'compared.csv'}[/]")
-    return {"table": out / "compared.csv", "comparisons": table}
+    drawn = figures(out, force=False)
+    return {"table": out / "compared.csv", "comparisons": table, "page": drawn["page"]}

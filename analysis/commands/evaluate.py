@@ -12,6 +12,7 @@ from mitheory.errors import ParameterError
 
 from ..datasets import BENCHMARKS
 from ..manners import say, show
+from .figures import figures
 from .options import (
     AttnImplementation,
     Device,
@@ -26,6 +27,7 @@ from .options import (
     Scheduler,
     Seed,
     With,
+    command_line,
     judge_of,
     loading_of,
 )
@@ -95,9 +97,10 @@ def evaluate(
     """Prune, answer and score on a benchmark, or run a table of the paper.
 
     Writes scores.csv (a row per cell and metric, as the field scores), results.parquet (a row per
-    question and cell), summary.csv and compared.csv (paired, over images), and tabN.csv, which
-    `python -m paper_figures tabN` puts beside the printed numbers. Killed at any moment and
-    started again, it goes on where it was.
+    question and cell), summary.csv and compared.csv (paired, over images), and tabN.csv with
+    --table N. Draws them (figures/, index.html): accuracy against budget, differences from the
+    reference, and the table beside the printed one. Killed at any moment and started again, it
+    goes on where it was.
 
     [bold]Examples[/]:
 
@@ -107,6 +110,7 @@ def evaluate(
     mitheory evaluate --table 1 --root data --dry-run
     """
     from ..ablation.grids import load_grid, parse_axes
+    from ..ablation.reporting import write_origin
     from ..datasets.listing import check_source
     from ..evaluate import Judging, read_table, runs_of, single_runs
     from ..evaluate import evaluate as compute
@@ -143,17 +147,22 @@ def evaluate(
         return {"runs": [plan(run) for run in runs]}
     for run in runs:
         check_source(run.source.dataset, root, hub=hub)
+    against = reference or usual_reference(runs)
     found = compute(
         runs, out, seed=seed, device=device, jobs=jobs, scheduler=scheduler or None,
         judging=Judging(judge_of(judge_url, judge_model, judge_key), judge_prompt),
-        reference=reference or usual_reference(runs), table=table,
+        reference=against, table=table,
     )  # fmt: skip
     if found is None:
         say("this part is done; the same command again goes on when all workers are")
         return {"folder": out, "scores": None}
+    write_origin(
+        out, [run.source for run in runs], against, seed=seed, device=device,
+        command=command_line(),
+    )  # fmt: skip
     show(printed(found))
     say(f"tables in [bold]{out}[/]")
-    return {"folder": out, "scores": found}
+    return {"folder": out, "scores": found, "page": figures(out, force=False)["page"]}
 
 
 def _names(text: str) -> list[str]:
