@@ -470,7 +470,12 @@ def test_a_processor_without_torchvision_names_it(checkpoint, monkeypatch):
         assert kwargs["trust_remote_code"] is False
         raise AttributeError("module has no attribute 'VIDEO_PROCESSOR_MAPPING'")
 
+    def unmade(folder):
+        raise ValueError("no images without it either")
+
     monkeypatch.setattr(transformers.AutoProcessor, "from_pretrained", broken)
+    monkeypatch.setattr(loading, "images_only", unmade)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(MissingDependencyError, match="torchvision, from the same index as torch"):
         load_processor(checkpoint(LLAVA))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..io import atomic_write_json
 from ..models.mllm.requirements import transformers
 from ..names import lookup
 from .tokenizer import tiny_tokenizer
@@ -40,6 +41,28 @@ def nothing(config: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 @dataclass(frozen=True)
+class ProcessorFiles:
+    """A processor as the files of its checkpoint: those that need torchvision can be written
+    without it.
+
+    Attributes
+    ----------
+    tokenizer : PreTrainedTokenizerFast
+    files : dict
+        Name -> what stands in it, as JSON.
+    """
+
+    tokenizer: Any
+    files: Mapping[str, Mapping[str, Any]]
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the tokenizer and the files."""
+        self.tokenizer.save_pretrained(folder)
+        for name, content in self.files.items():
+            atomic_write_json(Path(folder) / name, dict(content))
+
+
+@dataclass(frozen=True)
 class Tiny:
     """How a tiny model is made.
 
@@ -55,7 +78,7 @@ class Tiny:
     collate : callable
         From the tensors of all images and videos, by name, to the model's input of that name.
     processor : callable
-        From a tokenizer and the configuration to the processor; None if it cannot be built here.
+        From a tokenizer and the configuration to the processor, or its `ProcessorFiles`.
     further : callable
         From the configuration and the ids of all prompts to what else the processor gives.
     """
@@ -125,7 +148,7 @@ def tiny_model(architecture: str, *, seed: int = 0, tokenizer: Any = None) -> An
 
 
 def save_tiny(architecture: str, folder: str | Path, *, seed: int = 0) -> Path:
-    """Write a tiny checkpoint as the real ones are: shards, index, configuration, tokenizer.
+    """Write a tiny checkpoint as the real ones are: shards, index, configuration, processor.
 
     Parameters
     ----------
@@ -147,6 +170,5 @@ def save_tiny(architecture: str, folder: str | Path, *, seed: int = 0) -> Path:
     tokenizer = tiny_tokenizer(recipe.special)
     model = tiny_model(architecture, seed=seed, tokenizer=tokenizer)
     model.save_pretrained(folder, max_shard_size=SHARD)
-    processor = recipe.processor(tokenizer, model.config)
-    (processor or tokenizer).save_pretrained(folder)
+    recipe.processor(tokenizer, model.config).save_pretrained(folder)
     return folder

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import pad
 
 from ..models.mllm.requirements import transformers
-from .checkpoints import Medium, Tiny
+from .checkpoints import Medium, ProcessorFiles, Tiny
 
 SIDE, PATCH = 32, 8  # of images and patches, pixels
 TEMPLATE = (
@@ -152,9 +152,30 @@ def _video_medium(config: Any, modality: str, generator: torch.Generator, index:
     return Medium({"pixel_values_videos": pixels}, tokens)
 
 
-def _none(tokenizer: Any, config: Any) -> Any:
-    """Video-LLaVA's processor needs torchvision."""
-    return None
+def _video_files(tokenizer: Any, config: Any) -> ProcessorFiles:
+    square = {"height": SIDE, "width": SIDE}
+    named = {"processor_class": "VideoLlavaProcessor"}
+    own = {
+        "image_processor_type": "VideoLlavaImageProcessor",
+        "video_processor_type": "VideoLlavaVideoProcessor",
+        "size": {"shortest_edge": SIDE},
+        "crop_size": square,
+    }
+    whole = {
+        "patch_size": PATCH,
+        "vision_feature_select_strategy": config.vision_feature_select_strategy,
+        "num_additional_image_tokens": 1,
+        "image_token": "<image>",
+        "video_token": "<video>",
+    }
+    return ProcessorFiles(
+        tokenizer,
+        {
+            "preprocessor_config.json": named | own,
+            "processor_config.json": named | whole,
+            "chat_template.json": {"chat_template": TEMPLATE},
+        },
+    )
 
 
-VIDEO_LLAVA = Tiny(("<image>", "<video>"), _video_config, _video_medium, stacked, _none)
+VIDEO_LLAVA = Tiny(("<image>", "<video>"), _video_config, _video_medium, stacked, _video_files)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..models.mllm.requirements import transformers
-from .checkpoints import Medium, Tiny
+from .checkpoints import Medium, ProcessorFiles, Tiny
 
 PATCH, FRAMES_PER_PATCH, MERGE = 4, 2, 2
 PATCH_VALUES = 3 * FRAMES_PER_PATCH * PATCH**2
@@ -116,16 +116,55 @@ def _kinds(config: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"mm_token_type_ids": kinds}
 
 
-def _none(tokenizer: Any, config: Any) -> Any:
-    """The processors of this family need torchvision."""
-    return None
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}"
+    "{% else %}<|vision_start|><|{{ part['type'] }}_pad|><|vision_end|>{% endif %}{% endfor %}"
+    "<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)  # Qwen2-VL's, without the system prompt that it adds
 
 
-def _tiny(config: Callable[[Any], Any]) -> Tiny:
-    return Tiny(SPECIAL, config, _medium, _packed, _none, _kinds)
+def _files(kind: str) -> Callable[[Any, Any], ProcessorFiles]:
+    """The processor of a family, "2", "2_5_" or "3", in the files that its checkpoints have."""
+    cut = {"patch_size": PATCH, "temporal_patch_size": FRAMES_PER_PATCH, "merge_size": MERGE}
+    least, most = 16 * PATCH**2, 80 * PATCH**2
+    images = {
+        **cut,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+        "processor_class": f"Qwen{kind}VLProcessor",
+    }
+
+    def files(tokenizer: Any, config: Any) -> ProcessorFiles:
+        found = {"chat_template.json": {"chat_template": TEMPLATE}}
+        if kind != "3":  # one file says it of images and videos
+            own = {"image_processor_type": "Qwen2VLImageProcessor"}
+            limits = {"min_pixels": least, "max_pixels": most}
+            return ProcessorFiles(
+                tokenizer, found | {"preprocessor_config.json": images | own | limits}
+            )
+        image = {"image_processor_type": "Qwen2VLImageProcessorFast"}
+        image |= {"size": {"shortest_edge": least, "longest_edge": most}}
+        video = {"video_processor_type": "Qwen3VLVideoProcessor"}
+        video |= {"size": {"shortest_edge": least, "longest_edge": 8 * most}}
+        return ProcessorFiles(
+            tokenizer,
+            found
+            | {
+                "preprocessor_config.json": images | image,
+                "video_preprocessor_config.json": images | video,
+            },
+        )
+
+    return files
 
 
-QWEN2 = _tiny(_config("Qwen2VLConfig", _VISION_2))
-QWEN2_5 = _tiny(_config("Qwen2_5_VLConfig", _VISION_2_5))
-QWEN3 = _tiny(_config("Qwen3VLConfig", _VISION_3, _HEAD_3))
-QWEN3_MOE = _tiny(_config("Qwen3VLMoeConfig", _VISION_3, _HEAD_3 | _EXPERTS))
+def _tiny(config: Callable[[Any], Any], kind: str) -> Tiny:
+    return Tiny(SPECIAL, config, _medium, _packed, _files(kind), _kinds)
+
+
+QWEN2 = _tiny(_config("Qwen2VLConfig", _VISION_2), "2")
+QWEN2_5 = _tiny(_config("Qwen2_5_VLConfig", _VISION_2_5), "2_5_")
+QWEN3 = _tiny(_config("Qwen3VLConfig", _VISION_3, _HEAD_3), "3")
+QWEN3_MOE = _tiny(_config("Qwen3VLMoeConfig", _VISION_3, _HEAD_3 | _EXPERTS), "3")

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ...checks import lookup
 from ...errors import BundleError, MissingDependencyError, MissingInputError, ParameterError
 from ..fruitfly.checkpoint import default_device
+from .images_only import images_only
 from .registry import FAMILIES
 from .requirements import INSTALL, transformers
 
@@ -39,6 +40,8 @@ EXTRACTION = re.compile(
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+UNMADE = (OSError, ValueError, TypeError, RuntimeError, ImportError, AttributeError)
+"""What `transformers` raises where it can make no processor."""
 SMALL = ("*.json", "*.txt", "*.model", "*.jinja")
 """Files of a repository that are no weights: configuration, tokenizer, processor, index."""
 
@@ -472,6 +475,8 @@ def _quietly() -> Iterator[None]:
 def load_processor(folder: str | Path) -> Any:
     """The processor of a checkpoint's folder, prompts padded on the left.
 
+    Without torchvision, the processors of families that take videos too take images only.
+
     Raises
     ------
     MissingDependencyError
@@ -482,16 +487,27 @@ def load_processor(folder: str | Path) -> Any:
     library = transformers()
     try:
         processor = library.AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, ImportError, AttributeError) as error:
+    except UNMADE as error:
+        lacking = _torchvision_lacks()
+        if not lacking:
+            raise ParameterError(f"model: no processor in {str(folder)!r}: {error}") from error
         try:
-            import torchvision  # noqa: F401
-        except (ImportError, RuntimeError) as missing:
+            processor = images_only(folder)
+        except UNMADE:
             raise MissingDependencyError(
                 f"the processor of {str(folder)!r} needs torchvision, from the same index as "
-                f"torch {torch.__version__}: {INSTALL} ({missing})"
+                f"torch {torch.__version__}: {INSTALL} ({lacking})"
             ) from error
-        raise ParameterError(f"model: no processor in {str(folder)!r}: {error}") from error
     if not hasattr(processor, "tokenizer"):
         raise ParameterError(f"model: no processor in {str(folder)!r}, only a tokenizer")
     processor.tokenizer.padding_side = "left"
     return processor
+
+
+def _torchvision_lacks() -> str:
+    """Why torchvision cannot be imported; empty if it can."""
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError) as missing:
+        return str(missing)
+    return ""

@@ -92,9 +92,11 @@ def prepared(
         If a video's height is no multiple of the number of its frames.
     """
     prompts = [template(processor, one) for one in asked]
-    media: dict[str, list[Any]] = {}
+    media: dict[str, Any] = {}
     for one in asked:
         media.setdefault(f"{one.modality}s", []).append(one.media())
+    if "videos" in media:  # the frames are chosen already; Qwen3-VL's would choose among them again
+        media["videos_kwargs"] = {"do_sample_frames": False}
     try:
         batch = processor(text=prompts, **media, return_tensors="pt", padding=True, **OFFSETS)
     except (ValueError, TypeError, IndexError) as error:  # also of questions that spell <image>
