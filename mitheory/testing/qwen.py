@@ -144,9 +144,9 @@ def _files(kind: str) -> Callable[[Any, Any], ProcessorFiles]:
             return ProcessorFiles(
                 tokenizer, found | {"preprocessor_config.json": images | own | limits}
             )
-        image = {"image_processor_type": "Qwen2VLImageProcessorFast"}
+        image: dict[str, Any] = {"image_processor_type": "Qwen2VLImageProcessorFast"}
         image |= {"size": {"shortest_edge": least, "longest_edge": most}}
-        video = {"video_processor_type": "Qwen3VLVideoProcessor"}
+        video: dict[str, Any] = {"video_processor_type": "Qwen3VLVideoProcessor"}
         video |= {"size": {"shortest_edge": least, "longest_edge": 8 * most}}
         return ProcessorFiles(
             tokenizer,
