@@ -19,8 +19,9 @@ from mitheory.verdict import LEVEL, Effect, SmallestEffect, Verdict, holm_verdic
 from .base import Context, Study
 from .findings import PREDICTIONS, Prediction
 
-QUESTIONS, QUICK_QUESTIONS = 2400, 96
-"""Of each of the two samples: all types, and closed-form ones alone (four times the scenes)."""
+QUESTIONS, QUICK_QUESTIONS = 3600, 96
+"""Of each of the two samples: all types, and closed-form ones alone (four times the scenes). With
+so many, 2 points between MI-Pruner and another method are found four times in five."""
 QUICK_BUDGETS = (1 / 9,)
 SMALLEST = SmallestEffect(
     0.02,
