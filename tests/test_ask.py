@@ -228,3 +228,16 @@ def test_a_checkpoint_of_transformers_is_asked_and_its_crop_is_drawn(checkpoint)
     assert shown.shape == (48, 48, 3)
     kept = (shown == image[:, 24:72]).all(axis=2)
     assert kept.mean() == pytest.approx(asked.ratio, abs=0.01)
+
+
+def test_what_is_said_of_merged_tokens_is_what_was_shown(checkpoint, fly):
+    """A checkpoint is shown the averages of VisionZip, the fruit-fly the kept tokens."""
+    example = replace(about_scene(0), question="What color is the shirt?", metadata={})
+    real = load_adapter(checkpoint)
+    asked = ask(real, example, "visionzip", budget=4)
+    (plain,) = real.answer([asked.sample], [asked.selection.sorted])
+    assert asked.pruned.log_prob_truth != pytest.approx(plain.log_prob_truth, abs=1e-3)
+    fruit = ask(fly, about_scene(0), "visionzip", budget=16)
+    none = ask(real, example, "divprune", budget=4)
+    said = [tuple(a.outcome()[k] for k in ("merged", "unmerged")) for a in (asked, fruit, none)]
+    assert said == [(True, False), (False, True), (False, False)]

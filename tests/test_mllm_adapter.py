@@ -13,7 +13,7 @@ import torch
 from mllm_cases import LLAVA, NEXT, VIDEO, model_of
 
 from analysis.ablation.running import BATCHES_PER_FILE, job_of
-from mitheory import provenance
+from mitheory import SELECTORS, provenance, select
 from mitheory.bundle import BundleWriter
 from mitheory.errors import (
     MissingDependencyError,
@@ -23,6 +23,7 @@ from mitheory.errors import (
     UnknownNameError,
 )
 from mitheory.models.base import Example
+from mitheory.models.mllm import answering
 from mitheory.models.mllm.adapter import MllmAdapter
 from mitheory.models.mllm.options import Options
 from mitheory.models.mllm.selecting import OF_ENCODER
@@ -175,12 +176,44 @@ def test_pruned_answers_do_not_depend_on_neighbors(adapters, architecture, posit
     assert full[0].text != together[0].text
 
 
+@both
+def test_an_answer_to_averages_is_not_one_to_kept_tokens(adapters, architecture):
+    """VisionZip in batches of two: `answer` with its merges is what `prune` would be told."""
+    adapter = adapters[architecture]
+    samples = adapter.encode([example(i) for i in range(3)])
+    chosen = [
+        select("visionzip", budget=6, contextual=2, **_of_encoder(s, "visionzip")) for s in samples
+    ]
+    keep, merges = [c.sorted for c in chosen], [c.merge for c in chosen]
+    merged = adapter.answer(samples, keep, merges=merges)
+    for i, sample in enumerate(samples):
+        (alone,) = adapter.answer([sample], keep[i : i + 1], merges=merges[i : i + 1])
+        assert alone.log_prob_truth == pytest.approx(merged[i].log_prob_truth, abs=1e-3)
+        encoded = adapter.family.encode(adapter._prepared([_asked_of(sample)])[0], attention=True)
+        pruned = adapter.family.prune(encoded, keep[i : i + 1], merges=merges[i : i + 1])
+        truth = adapter._tokens(sample.answer)
+        (own,) = answering.log_prob_of(adapter.model, pruned, [truth])
+        assert alone.log_prob_truth == pytest.approx(own, abs=1e-3)
+    plain = adapter.answer(samples, keep)
+    assert all(
+        abs(p.log_prob_truth - m.log_prob_truth) > 1e-2 for p, m in zip(plain, merged, strict=True)
+    )
+    with pytest.raises(ShapeError, match="one per sample"):
+        adapter.answer(samples, keep, merges=merges[:1])
+    with pytest.raises(ShapeError, match="beside keep"):
+        adapter.answer(samples, merges=merges)
+
+
+def _of_encoder(sample, method):
+    names = SELECTORS[method].inputs
+    return {name: x for name, x in sample.tensors().items() if name in names}
+
+
 def test_what_is_said_is_as_probable_as_given(adapters):
     """The truth being what the model says, both log-probabilities are of the same tokens."""
     adapter = adapters[LLAVA]
     (sample,) = adapter.encode([example(0)])
     keep = [torch.tensor([2, 3, 11])]
-    from mitheory.models.mllm import answering
 
     (one,) = adapter.answer([sample], keep)
     asked = [_asked_of(sample)]
@@ -204,7 +237,6 @@ def test_nothing_behind_the_end_token_counts(adapters):
     """The first token said made the end token: one token, and its log-probability alone."""
     adapter = adapters[LLAVA]
     samples = adapter.encode([example(0), example(1)])
-    from mitheory.models.mllm import answering
 
     encoded = adapter.family.encode(adapter._prepared([_asked_of(sample) for sample in samples])[0])
     greedy, _ = answering.said(

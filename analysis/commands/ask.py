@@ -64,7 +64,8 @@ def ask(
     )  # fmt: skip
     show(_table(asked), highlight=False)
     if asked.selection.merge is not None:
-        say(f"{method} merges tokens; the model was shown the kept ones as they were")
+        shown = "the averages" if asked.is_merged else "the kept ones as they were"
+        say(f"{method} merges tokens; the model was shown {shown}")
     say(f"picture in [bold]{escape(str(path))}[/]")
     return {"model": model, **asked.outcome(), "picture": path}
 

@@ -31,6 +31,8 @@ class Asked:
         "encode", "select", "full" and "pruned": one run each, of one question alone.
     box : (left, top, right, bottom)
         The part of the picture that the model sees, in shares of width and height.
+    is_merged : bool
+        Whether the model was shown the averages that the method makes, if it makes any.
     """
 
     sample: Sample
@@ -39,6 +41,7 @@ class Asked:
     pruned: Answer
     seconds: Mapping[str, float]
     box: Box = WHOLE
+    is_merged: bool = False
 
     @property
     def ratio(self) -> float:
@@ -46,8 +49,8 @@ class Asked:
         return self.selection.n_kept / self.sample.n_v
 
     def outcome(self) -> dict[str, Any]:
-        """What happened, as JSON values; "unmerged": the method averages dropped tokens into kept
-        ones, and the model was shown the kept ones as they were."""
+        """What happened, as JSON values; of a method that averages dropped tokens into kept ones
+        "merged" or "unmerged": the model was shown the averages, or the kept ones as they were."""
         kept = self.selection
         return {
             "question": self.sample.question,
@@ -57,7 +60,8 @@ class Asked:
             "pruned": self.pruned.text,
             "tokens": self.sample.n_v,
             "kept": kept.n_kept,
-            "unmerged": kept.merge is not None,
+            "merged": self.is_merged,
+            "unmerged": kept.merge is not None and not self.is_merged,
             "indices": kept.indices.tolist(),
             "params": kept.params,
             "seconds": dict(self.seconds),
@@ -116,13 +120,15 @@ def ask(
         ),
     )
     (full,) = clock.time("full", lambda: adapter.answer([sample]))
-    (pruned,) = clock.time("pruned", lambda: adapter.answer([sample], [selection.sorted]))
+    is_merged = selection.merge is not None and getattr(adapter, "can_merge", False)
+    more: dict[str, Any] = {"merges": [selection.merge]} if is_merged else {}
+    (pruned,) = clock.time("pruned", lambda: adapter.answer([sample], [selection.sorted], **more))
     box = WHOLE
     if sample.grid is not None:  # views in tiles hold the whole picture
         frames = int(sample.metadata.get("frames", 0))
         height, width = example.image.shape[:2]
         box = seen(adapter, height // max(frames, 1), width, is_video=bool(frames))
-    return Asked(sample, selection, full, pruned, clock.seconds, box)
+    return Asked(sample, selection, full, pruned, clock.seconds, box, is_merged)
 
 
 T = TypeVar("T")

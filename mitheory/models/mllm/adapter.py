@@ -19,6 +19,7 @@ from ...errors import MissingInputError, ParameterError, ShapeError
 from ..base import Answer, Example, Order, PositionIds
 from . import answering
 from .base import Family
+from .cutting import Merges
 from .loading import Loading, load_model, load_processor, revision_of
 from .options import Options
 from .prompting import FRAMES, Asked, prepared
@@ -54,7 +55,10 @@ class MllmAdapter:
     ----------
     n_layers, decoder : number and sizes of the decoder's layers
     dtype : of the weights
+    can_merge : that `answer` takes `merges`
     """
+
+    can_merge = True
 
     def __init__(
         self,
@@ -278,21 +282,24 @@ class MllmAdapter:
         words: Sequence[Tensor] | None = None,
         positions: PositionIds = "kept",
         order: Order = "raster",
+        merges: Merges | None = None,
     ) -> list[Answer]:
         """What the model says when only the visual tokens `keep` are shown; all without.
 
         `log_prob` is that of the tokens that were said, `log_prob_truth` that of the true answer as
         the tokenizer splits it alone. Where `generation` samples, every question is asked alone,
-        with a seed of its own.
+        with a seed of its own. With `merges`, the `Selection.merge` of each sample, tokens that
+        dropped ones are merged into are averages (`Family.averaged`).
 
         Raises
         ------
         MissingInputError
             If a sample holds no image.
         ShapeError
-            If `keep` is not one set of distinct places per sample.
+            If `keep` is not one set of distinct places per sample, or `merges` not one for each.
         ParameterError
-            For an order other than "raster", or words: neither can be had of these models.
+            If what is merged into is not what is kept; for an order other than "raster", or words:
+            neither can be had of these models.
         """
         if words is not None:
             raise ParameterError("words: expected None; prompts of these models are shown whole")
@@ -302,16 +309,25 @@ class MllmAdapter:
             raise ShapeError(
                 f"keep: expected one index tensor per sample ({len(samples)}), got {len(keep)}"
             )
+        if merges is not None and (keep is None or len(merges) != len(samples)):
+            raise ShapeError(
+                f"merges: expected one per sample ({len(samples)}) beside keep, got {len(merges)}"
+            )
         size = 1 if self.generation["do_sample"] else self.batch_size
         found: list[Answer] = []
         for start in range(0, len(samples), size):
             part = slice(start, start + size)
             own = None if keep is None else list(keep[part])
-            found += self._answered(samples[part], own, positions)
+            averages = None if merges is None else list(merges[part])
+            found += self._answered(samples[part], own, positions, averages)
         return found
 
     def _answered(
-        self, samples: Sequence[Sample], keep: Sequence[Tensor] | None, positions: PositionIds
+        self,
+        samples: Sequence[Sample],
+        keep: Sequence[Tensor] | None,
+        positions: PositionIds,
+        merges: Merges | None = None,
     ) -> list[Answer]:
         asked = []
         for sample in samples:
@@ -319,7 +335,8 @@ class MllmAdapter:
                 raise MissingInputError(f"answer: sample {sample.sample_id!r} holds no image")
             image = sample.image.cpu().numpy()
             asked.append(_asked(image, sample.question, sample.metadata, sample.sample_id))
-        encoded = self.family.encode(self._prepared(asked)[0])
+        inputs, _ = self._prepared(asked)
+        encoded = self.family.encode(inputs, attention=any(m is not None for m in merges or ()))
         for i, sample in enumerate(samples):
             total = len(encoded.columns(i))
             if total != sample.n_v:
@@ -328,12 +345,12 @@ class MllmAdapter:
                     f"options, got {sample.n_v}"
                 )
         truths = [self._tokens(s.answer) if s.answer else [] for s in samples]
-        pruned = self.family.prune(encoded, keep, positions=positions)
+        pruned = self.family.prune(encoded, keep, positions=positions, merges=merges)
         log_truths = answering.log_prob_of(self.model, pruned, truths)
         with torch.random.fork_rng(enabled=bool(self.generation["do_sample"])):
             if self.generation["do_sample"]:
                 torch.manual_seed(crc32(samples[0].sample_id.encode()))
-            pruned = self.family.prune(encoded, keep, positions=positions)
+            pruned = self.family.prune(encoded, keep, positions=positions, merges=merges)
             tokens, log_probs = answering.said(self.model, pruned, self.generation)
         texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         triples = zip(texts, log_probs, log_truths, strict=True)

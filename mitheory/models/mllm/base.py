@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from ...errors import DTypeError, MissingInputError, ParameterError, ShapeError
+from ...selection import Merge
 from ..base import PositionIds
-from .cutting import kept_columns, left_padded, shown
+from .cutting import Merges, check_merges, kept_columns, left_padded, replaced, shown
 from .options import POSITIONS, Options
 from .records import Encoded, Features, Layout, VisualBlock
 
@@ -282,6 +283,7 @@ class Family:
         keep: Sequence[Tensor] | None = None,
         *,
         positions: PositionIds | None = None,
+        merges: Merges | None = None,
     ) -> dict[str, Any]:
         """What `forward` and `generate` take to be shown the visual tokens `keep` only.
 
@@ -294,6 +296,8 @@ class Family:
         keep : per sample, distinct places (k,) among `encoded.visual(sample)`; k may be 0, and
             differ between samples; all without
         positions : other than the option
+        merges : per sample, the `Selection.merge` of a method that averages dropped tokens into
+            kept ones: these are shown as `averaged` says, with the position ids of those kept
 
         Returns
         -------
@@ -304,9 +308,11 @@ class Family:
         Raises
         ------
         ShapeError, DTypeError
-            If `keep` is not as said.
+            If `keep` or `merges` are not as said.
         ParameterError
-            If there is no such policy for positions.
+            If there is no such policy for positions, or what is merged into is not what is kept.
+        MissingInputError
+            If there is something to merge, and not what enters the projector.
         """
         policy = encoded.options.positions if positions is None else positions
         if policy not in POSITIONS:
@@ -324,7 +330,10 @@ class Family:
             "position_ids": position_ids,
         }
         outputs = {}
-        for modality, features in encoded.features.items():
+        merging = check_merges(encoded, keep, merges)
+        rows = {sample: self.averaged(encoded, sample, merge) for sample, merge in merging}
+        whole = replaced(encoded, rows) if rows else encoded.features
+        for modality, features in whole.items():
             by_index = {
                 block.index: own
                 for blocks, each in zip(encoded.blocks, masks, strict=True)
@@ -338,6 +347,20 @@ class Family:
         if outputs:
             pruned["mm_encoder_outputs"] = outputs
         return pruned
+
+    def averaged(self, encoded: Encoded, sample: int, merge: Merge) -> tuple[Tensor, Tensor]:
+        """Places (m,) of the candidates that others are merged into, and the rows (m, d) that the
+        decoder is shown there.
+
+        Raises
+        ------
+        MissingInputError
+            For a family whose encoder's features are not read.
+        """
+        raise MissingInputError(
+            f"merges: tokens are merged before the projector, and what enters that of "
+            f"{type(self.model).__name__} is not read"
+        )
 
     def _filler(self) -> int:
         """A token for padding; nobody sees it, but it must not be counted as a placeholder."""

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import ParameterError, ShapeError
+from ...errors import MissingInputError, ParameterError, ShapeError
+from ...selection import Merge
 from .base import Family
-from .records import Features, Layout, with_cls
+from .records import Encoded, Features, Layout, with_cls
 
 
 class Clip(Family):
@@ -81,6 +82,33 @@ class Clip(Family):
         sizes.append(len(channels) - sum(sizes))
         attention, keys, features = channels.split(sizes)
         return {"attention": attention, "keys": keys.T, "encoder": features.T}
+
+    @torch.no_grad()
+    def averaged(self, encoded: Encoded, sample: int, merge: Merge) -> tuple[Tensor, Tensor]:
+        """Averages of what enters the projector, in float32, behind the projector.
+
+        So does the public code of VisionZip, the one method that merges before the decoder.
+
+        Source: yang2025visionzip.
+
+        Raises
+        ------
+        MissingInputError
+            If the encoder's features were not read: `encode` without attention.
+        """
+        features = encoded.rows(sample, "encoder")
+        if features is None:
+            raise MissingInputError(
+                "merges: need what enters the projector, and the batch was encoded without "
+                "attention, with which it is read"
+            )
+        own = Merge(merge.into.to(features.device), merge.rule)
+        sizes = torch.bincount(own.into[own.into >= 0], minlength=len(own.into))[own.centers]
+        averages = own.apply(features)[sizes > 1]
+        projector = self.model.model.multi_modal_projector
+        weights = next(projector.parameters())
+        rows: Tensor = projector(averages[None].to(weights))[0]
+        return own.centers[sizes > 1].cpu(), rows
 
     def attention(
         self, modality: str, inputs: Mapping[str, Any], seen: Tensor, features: Features

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ...errors import DTypeError, ShapeError
+from ...errors import DTypeError, ParameterError, ShapeError
+from ...selection import Merge
 from .options import Options
-from .records import CLS, NEWLINE, PATCH, Encoded, Layout
+from .records import CLS, NEWLINE, PATCH, Encoded, Features, Layout
 
 Masks = list[list[Tensor]]
 """By sample and block, (n,) bool."""
@@ -45,6 +47,55 @@ def shown(encoded: Encoded, keep: Sequence[Tensor] | None) -> Masks:
             own.append(mask | _followers(block.layout, mask, encoded.options))
         masks.append(own)
     return masks
+
+
+Merges = Sequence[Merge | None]
+"""By sample, which candidates are averaged into kept ones; None where none are."""
+
+
+def check_merges(
+    encoded: Encoded, keep: Sequence[Tensor] | None, merges: Merges | None
+) -> list[tuple[int, Merge]]:
+    """The samples in which something is merged.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one merge per sample.
+    ParameterError
+        If what is merged into is not what is kept.
+    """
+    given = list(merges) if merges is not None else [None] * len(encoded)
+    if len(given) != len(encoded):
+        raise ShapeError(f"merges: expected one per sample, {len(encoded)}, got {len(given)}")
+    found = [(sample, merge) for sample, merge in enumerate(given) if merge is not None]
+    for sample, merge in found:
+        kept = sorted(keep[sample].tolist()) if keep is not None else "all"
+        if merge.centers.tolist() != kept:
+            raise ParameterError(
+                f"merges: expected the kept tokens of sample {sample} as centers, {kept}, got "
+                f"{merge.centers.tolist()}"
+            )
+    return found
+
+
+def replaced(encoded: Encoded, rows: Mapping[int, tuple[Tensor, Tensor]]) -> dict[str, Features]:
+    """The features with other rows in the place of some candidates.
+
+    Parameters
+    ----------
+    rows : by sample, places (m,) among its candidates, and what stands there instead (m, d)
+    """
+    own = {name: [x.clone() for x in found.rows] for name, found in encoded.features.items()}
+    for sample, (places, instead) in rows.items():
+        visual = encoded.visual(sample).clone()
+        visual[places.to(visual.device)] = instead.to(visual)
+        candidates = encoded.candidates(sample)
+        parts = visual.split([int(scored.sum()) for scored in candidates])
+        for block, scored, part in zip(encoded.blocks[sample], candidates, parts, strict=True):
+            there = own[block.modality][block.index]
+            there[scored.to(there.device)] = part
+    return {name: replace(found, rows=tuple(own[name])) for name, found in encoded.features.items()}
 
 
 def _checked(sample: int, places: object, total: int) -> Tensor:

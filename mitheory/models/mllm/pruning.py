@@ -90,7 +90,8 @@ class Pruner:
         self.selections = [self._chosen(encoded, sample) for sample in range(len(encoded))]
         self.kept = [nothing() if s is None else s.indices.cpu() for s in self.selections]
         self.encoded = encoded
-        return {**self.family.prune(encoded, self.kept), **rest}
+        merges = [None if s is None else s.merge for s in self.selections]
+        return {**self.family.prune(encoded, self.kept, merges=merges), **rest}
 
     def _chosen(self, encoded: Encoded, sample: int) -> Selection | None:
         total = len(encoded.columns(sample))
@@ -146,6 +147,9 @@ def prune(
     ``generate`` gives back the full prompt and the new tokens, as without pruning, so that what
     cuts the prompt off by its length goes on working; ``forward`` gives logits of the pruned
     prompt. Calls without images pass. Undone at the end of the block, also after an error.
+
+    Where a method averages dropped tokens into kept ones (VisionZip), the decoder is shown these
+    averages (`Clip.averaged`), and `Selection.merge` says of what.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from torch import Tensor
 from ...errors import ParameterError, ShapeError
 from ..base import PositionIds
 from .base import Family
-from .cutting import left_padded
+from .cutting import Merges, left_padded
 from .probe import by_token, unwindowed
 from .records import Encoded, Features, Layout
 
@@ -132,9 +132,10 @@ class Qwen2VL(Family):
         keep: Sequence[Tensor] | None = None,
         *,
         positions: PositionIds | None = None,
+        merges: Merges | None = None,
     ) -> dict[str, Any]:
         """As for every family; the row of text positions is counted anew, without gaps."""
-        pruned = super().prune(encoded, keep, positions=positions)
+        pruned = super().prune(encoded, keep, positions=positions, merges=merges)
         pruned["position_ids"][0] = super().positions(pruned)
         return pruned
 
