@@ -16,6 +16,7 @@ from mitheory.models.fruitfly.network import (
     rotary_angles,
     rotate,
 )
+from mitheory.models.fruitfly.training import loop
 from mitheory.models.fruitfly.training.alignment import contrastive_loss
 from mitheory.models.fruitfly.training.batches import IGNORE, batch
 from mitheory.models.fruitfly.training.loop import Stage, load_modules, schedule, train
@@ -199,7 +200,36 @@ def test_interrupted_training_ends_as_if_never_interrupted(tmp_path: Path) -> No
     again = _toy(12, fail_at=1)
     train(again, tmp_path / "whole", seed=0, log=False)  # would raise if it took a step
     assert torch.equal(again.modules["layer"].weight, whole.modules["layer"].weight)
-    assert not list(tmp_path.glob("**/*.partial")) + list(tmp_path.glob("**/*.resume.safetensors"))
+    for name in ("whole", "broken"):
+        left = {p.name for p in (tmp_path / name).iterdir()}
+        assert left == {"toy.safetensors", "log.jsonl"}
+
+
+def test_the_log_of_an_interrupted_training_has_every_row_once(tmp_path: Path, monkeypatch) -> None:
+    """Killed after a row is written and before its resume point is, the steps are run again: a log
+    that is only added to would hold the row twice."""
+
+    def fail(*_: object) -> None:
+        raise Interrupted
+
+    other = {"stage": "before", "step": 99, "loss": 0.5}
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+        loop.write_log(tmp_path / name / "log.jsonl", [other])
+    train(_toy(9), tmp_path / "whole", seed=0, every=3, log=False)
+    with pytest.raises(Interrupted):
+        train(_toy(9, fail_at=4), tmp_path / "broken", seed=0, every=3, log=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_save", fail)
+        with pytest.raises(Interrupted):
+            train(_toy(9), tmp_path / "broken", seed=0, every=3, log=False)
+    assert [r["step"] for r in loop.read_log(tmp_path / "broken" / "log.jsonl")] == [99, 3, 6]
+    train(_toy(9), tmp_path / "broken", seed=0, every=3, log=False)
+    whole, broken = (loop.read_log(tmp_path / name / "log.jsonl") for name in ("whole", "broken"))
+    assert [{**r, "seconds": 0} for r in broken] == [{**r, "seconds": 0} for r in whole]
+    assert [(r["stage"], r["step"]) for r in broken] == [
+        ("before", 99), ("toy", 3), ("toy", 6), ("toy", 9),
+    ]  # fmt: skip
 
 
 def test_other_seed_gives_other_weights(tmp_path: Path) -> None:

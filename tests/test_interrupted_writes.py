@@ -19,6 +19,7 @@ from bundle_samples import PROVENANCE, assert_same_sample, many_samples, write
 from mitheory.bundle import Bundle, BundleWriter
 from mitheory.errors import BundleError
 from mitheory.io import atomic_write_csv, atomic_write_json, atomic_write_parquet
+from mitheory.models.fruitfly.training.loop import read_log, write_log
 
 SAMPLES = list(many_samples(images=3, questions=2))
 FORMS = ("bundle", "bundle.safetensors")
@@ -127,6 +128,10 @@ WRITERS = {
     "a.json": (
         lambda path, frame: atomic_write_json(path, frame.to_dict("list")),
         lambda path: pd.DataFrame(json.loads(path.read_text())),
+    ),
+    "log.jsonl": (
+        lambda path, frame: write_log(path, frame.to_dict("records")),
+        lambda path: pd.DataFrame(read_log(path)),
     ),
 }
 

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ...errors import ParameterError
+from ...io import replacing
 from .network import FruitFly, FruitFlyConfig
 from .vocabulary import WORDS
 
@@ -28,9 +29,8 @@ def save(model: FruitFly, path: Path, card: dict[str, Any]) -> None:
         "words": json.dumps(WORDS),
         "card": json.dumps(card),
     }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata)
-    partial.replace(path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata)
 
 
 def load(name_or_path: str | Path = "fruitfly") -> tuple[FruitFly, dict[str, Any]]:

@@ -13,7 +13,7 @@ import typer
 from .. import checkpoint
 from ..network import FruitFly
 from . import alignment, encoder, finetuning, symbolic
-from .loop import Stage, load_modules, train
+from .loop import Stage, load_modules, read_log, train, write_log
 
 STEPS = {
     "encoder": 1800,
@@ -114,7 +114,7 @@ def export(
     model = FruitFly()
     parts = ("encoder", "projector", "decoder")
     load_modules({part: getattr(model, part) for part in parts}, out / f"{name}.safetensors")
-    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    rows = read_log(out / "log.jsonl")
     stages = _ancestors(name)
     last = {stage: [r for r in rows if r["stage"] == stage][-1] for stage in stages}
     card = {
@@ -128,8 +128,7 @@ def export(
     target = to or Path(str(checkpoint.path_of(name)))
     target.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(model, target, card)
-    history = "".join(json.dumps(r) + "\n" for r in rows if r["stage"] in stages)
-    target.with_suffix(".log.jsonl").write_text(history)
+    write_log(target.with_suffix(".log.jsonl"), [r for r in rows if r["stage"] in stages])
     print(json.dumps(card, indent=1))
 
 

@@ -1,7 +1,8 @@
 """The training loop shared by all stages: seeded, logged, resumable, no pickle.
 
 Every step draws its data from a generator seeded by (seed, stage, step), so that a run killed at
-any instant and started again sees the same data as one that was never interrupted.
+any instant and started again sees the same data as one that was never interrupted. Files are
+written whole or not at all (`mitheory.io`), the log too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from ....io import atomic_write_text, replacing
 
 Rng = np.random.Generator
 
@@ -76,7 +79,7 @@ def train(
             seconds = time.perf_counter() - clock
             row = {"stage": stage.name, "step": step + 1, "seconds": round(seconds, 1)}
             row |= {"loss": round(float(np.mean(losses)), 4), **stage.evaluate()}
-            _write_log(out / "log.jsonl", row, echo=log)
+            _log(out / "log.jsonl", row, echo=log)
             _save(stage, optimizer, named, resume, step + 1)
             losses, clock = [], time.perf_counter()
     save_modules(stage.modules, final)
@@ -140,9 +143,8 @@ def load_modules(modules: Mapping[str, nn.Module], path: Path) -> None:
 
 
 def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata)
-    partial.replace(path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata)
 
 
 def _save(
@@ -177,9 +179,21 @@ def _restore(
     return step
 
 
-def _write_log(path: Path, row: dict[str, Any], *, echo: bool) -> None:
-    line = json.dumps(row)
-    with path.open("a") as file:
-        file.write(line + "\n")
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log, in the order in which they were written; none where there is no file."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_log(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as a log, in place of the one that is there."""
+    atomic_write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _log(path: Path, row: dict[str, Any], *, echo: bool) -> None:
+    """Add a row; rows of this stage from a run that came further and was killed give way to it."""
+    kept = [r for r in read_log(path) if r["stage"] != row["stage"] or r["step"] < row["step"]]
+    write_log(path, [*kept, row])
     if echo:
-        print(line, flush=True)
+        print(json.dumps(row), flush=True)
