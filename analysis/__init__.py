@@ -17,3 +17,7 @@ def __getattr__(name: str) -> Any:
     from .auditing import audit
 
     return audit
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

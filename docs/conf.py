@@ -96,9 +96,15 @@ def write_pages(app):
         shutil.copy2(path, HERE / "notebooks")  # with its time: what is unchanged is not run again
 
 
+def forget_source_pages(app):
+    """Pages of source lead back to where a name is documented, which may have changed since."""
+    shutil.rmtree(Path(app.outdir) / "_modules", ignore_errors=True)
+
+
 def setup(app):
     app.connect("config-inited", one_file_of_mathjax)
     app.connect("builder-inited", write_pages)
+    app.connect("builder-inited", forget_source_pages)
     app.connect("autodoc-process-docstring", escape_bars)
     app.connect("doctree-read", types_are_prose)
     app.connect("missing-reference", no_such_class)

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
-SOURCE = "_modules"  # where sphinx.ext.viewcode writes
 NOT_LOADED = {"canonical", "prev", "next", "search", "index", "author", "license"}
 
 
@@ -56,6 +55,9 @@ def problems(pages: Mapping[Path, Page]) -> Iterator[str]:
         for link in sorted(page.loads):
             if is_external(link):
                 yield f"{path}: loads {link}"
+        for link in sorted(page.links):
+            if urlsplit(link).scheme == "file":
+                yield f"{path}: {link}: a file of the machine that built it"
         for link in sorted(page.links | page.loads):
             if not is_external(link) and (why := _broken(path, link, pages)):
                 yield f"{path}: {link}: {why}"
@@ -77,10 +79,7 @@ def _broken(path: Path, link: str, pages: Mapping[Path, Page]) -> str:
     if not target.is_file():
         return "no such file"
     place = unquote(parts.fragment)
-    # A page of source leads back by the module that holds a function, the reference has it by the
-    # module that offers it: the page is right then, and the place in it may not be.
-    is_source = SOURCE in path.parts
-    if place and not is_source and target in pages and place not in pages[target].places:
+    if place and target in pages and place not in pages[target].places:
         return f"no #{place} there"
     return ""
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from fnmatch import fnmatch
+from importlib import import_module
 from pathlib import PurePosixPath
 
 import pytest
@@ -279,6 +280,7 @@ def test_links_that_lead_somewhere(tmp_path):
         ('<a href="c.html">', "no such file"),
         ('<a href="#nowhere">', "no #nowhere there"),
         ('<img src="picture.png">', "no such file"),
+        ('<a href="file:///home/me/audit/index.html">', "a file of the machine that built it"),
         ('<script src="https://cdn.org/x.js"></script>', "loads https://cdn.org/x.js"),
         ('<link rel="stylesheet" href="//fonts.org/x.css">', "loads //fonts.org/x.css"),
     ],
@@ -288,11 +290,12 @@ def test_links_that_do_not(tmp_path, text, why):
     assert why in problem
 
 
-def test_a_page_of_source_may_lead_back_to_the_page_alone(tmp_path):
+def test_a_page_of_source_leads_back_to_the_place(tmp_path):
     (tmp_path / "_modules").mkdir()
-    back = '<a href="../b.html#mitheory.plot.maps.score_map"></a>'
-    assert site(tmp_path, b="", **{"_modules/a": back}) == []
-    assert len(site(tmp_path, **{"_modules/a": back.replace("b.html", "c.html")})) == 1
+    back = '<a href="../b.html#mitheory.plot.score_map"></a>'
+    place = '<dt id="mitheory.plot.score_map"></dt>'
+    assert site(tmp_path, b=place, **{"_modules/a": back}) == []
+    assert len(site(tmp_path, b="", **{"_modules/a": back})) == 1
 
 
 # --- reference --------------------------------------------------------------------------------
@@ -304,6 +307,17 @@ def test_the_reference_has_every_public_module():
     public = {p.with_suffix("").name for p in files | packages} - {"__init__", "models"}
     listed = {name.removeprefix("mitheory.") for name in reference.modules()}
     assert public - listed == reference.INTERNAL
+
+
+@pytest.mark.parametrize("name", reference.modules())
+def test_what_a_module_offers_is_found_in_it(name):
+    """By `dir`, which completion and the reference read: names that are imported on use too."""
+    module = import_module(name)
+    offered = getattr(module, "__all__", ())
+    assert set(offered) <= set(dir(module))
+    assert all(getattr(module, each).__doc__ for each in offered)
+    with pytest.raises(AttributeError):
+        module.no_such_name  # noqa: B018
 
 
 # --- methods ----------------------------------------------------------------------------------
