@@ -18,7 +18,7 @@ LAB_STAMP := $(VENV)/.installed-notebooks
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint docs links index mutants bench lab clean distclean
+.PHONY: help install reproduce test lint docs links index images mutants bench lab clean distclean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ index: $(STAMP)  ## Rewrite docs/equations.md, docs/claims.md and the import dia
 	$(BIN)/python docs/equations.py
 	$(BIN)/python docs/claims.py
 	$(BIN)/python docs/architecture.py
+
+images: $(STAMP)  ## Draw the pictures of the README anew, from the finished run in out/
+	$(BIN)/python -m paper_figures.readme $(OUT) docs/images
 
 bench: $(BENCH_STAMP)  ## Time every selector against what one would use instead
 	$(BIN)/python -m benchmarks --out $(OUT)/benchmarks $(ARGS)

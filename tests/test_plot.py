@@ -348,5 +348,6 @@ def test_the_ledger_has_a_line_for_each_verdict(ax):
     written = " ".join(t.get_text() for t in right.get_yticklabels())
     for text in ("✓ holds", "✗ violated", "✓ verified", "– unassessed", "0.5 nats", "3 instances"):
         assert text in written
+    assert written.endswith("– unassessed"), "no count of what was not run"
     markers = [line.get_marker() for line in ax.lines if len(line.get_xdata()) == 1]
     assert markers == ["o", "<"]  # beyond the axis: an arrow

@@ -184,8 +184,14 @@ def lines(text: str, width: int, most: int) -> str:
 
 def number(record: Mapping[Any, Any]) -> str:
     """The effect in its own unit with its name, or what a theorem was checked on."""
-    if record["measured"]:
-        return f"{record['measured']}\n{lines(record['name'], 40, 2)}"
+    name = f"\n{lines(record['name'], 40, 2)}" if record["measured"] else ""
+    return value(record) + name
+
+
+def value(record: Mapping[Any, Any]) -> str:
+    """The effect in its own unit, or what a theorem was checked on; nothing of what was not run."""
+    if record["measured"] or record["decision"] == "unassessed":
+        return str(record["measured"])
     return f"{record['checked']:,} {record['n_unit']}"
 
 
@@ -202,7 +208,7 @@ def handles() -> list[Any]:
 def _verdict(record: Mapping[Any, Any]) -> str:
     """Mark, decision and number."""
     mark = DECISIONS[str(record["decision"])][1]
-    return f"{mark} {record['decision']}: {number(record)}"
+    return f"{mark} {record['decision']}: {number(record)}".removesuffix(": ")
 
 
 def _effect(ax: Axes, y: int, record: Mapping[Any, Any], color: str) -> None:
