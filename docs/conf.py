@@ -45,6 +45,8 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 autodoc_typehints = "none"  # shapes and units stand in the docstrings
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # the name of a table, not all that is in it
+default_role = "code"  # single backticks in docstrings are code
 napoleon_use_param = False  # types are prose, "(n, d) tensor", not the names of classes
 napoleon_use_ivar = False
 for _chatty in ("fontTools", "traitlets"):

@@ -31,6 +31,7 @@ made by
 
 The effect has its 95% interval over images; the decision uses the interval after Holm's
 correction. The region that a claim names for its effect was fixed before any data were seen.
+All of them in [one picture](../gallery/verdict_overview.md).
 
 """
 

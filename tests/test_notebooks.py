@@ -54,6 +54,13 @@ def test_notebook_asks_a_question_first_and_answers_it_last(path):
 
 
 @each
+def test_no_command_of_the_mathematics_is_a_line_break(path):
+    """`\\\\sqrt` in the cell, one backslash too many in the file, is shown as a break and "sqrt"."""
+    formulas = re.findall(r"\$[^$]+\$", "\n".join(prose(path)))
+    assert [f for f in formulas if re.search(r"\\\\[a-zA-Z]", f)] == []
+
+
+@each
 def test_each_leads_to_the_next(path):
     links = re.findall(r"\]\(([^)]+)\)", "\n".join(prose(path)))
     after = IN_ORDER[IN_ORDER.index(path.stem) + 1 :][:1]
