@@ -55,7 +55,7 @@ def test_notebook_asks_a_question_first_and_answers_it_last(path):
 
 @each
 def test_no_command_of_the_mathematics_is_a_line_break(path):
-    """`\\\\sqrt` in the cell, one backslash too many in the file, is shown as a break and "sqrt"."""
+    """One backslash too many before a name makes a break and a word of it."""
     formulas = re.findall(r"\$[^$]+\$", "\n".join(prose(path)))
     assert [f for f in formulas if re.search(r"\\\\[a-zA-Z]", f)] == []
 
