@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from functools import partial
 from pathlib import Path
@@ -27,9 +30,11 @@ from analysis.extraction import (
     worker_here,
     writing,
 )
+from analysis.extraction import job as extraction_job
 from analysis.extraction.failures import FailureLog, encoded, log_of, read_log
 from analysis.extraction.items import Item, of_examples, share
 from analysis.extraction.space import Sizes, check_space, sizes_of
+from analysis.manners import PART_FAILED
 from mitheory import provenance
 from mitheory.bundle import Bundle, BundleWriter, Sample
 from mitheory.errors import (
@@ -286,6 +291,78 @@ def test_workers_of_a_launcher_from_the_command_line(tmp_path):
         done = CliRunner().invoke(app, [*command, "--out", str(out)], env=environment)
         assert done.exit_code == 0, done.output
     assert len(Bundle.open(out)) == 10
+
+
+def test_a_worker_that_is_overtaken_gets_the_bundle(tmp_path, monkeypatch):
+    """Both have seen that all parts are there; before the slower one has begun, the other is done
+    and the parts are gone."""
+    root = asked(tmp_path / "own")
+    job, out = Extraction(MODEL, "folder", root=root), tmp_path / "out"
+    for rank in (0, 1):
+        extract_part(job, out, Worker(rank, 2))
+    order = extraction_job._order
+
+    def overtaken(items, bundles):
+        monkeypatch.setattr(extraction_job, "_order", order)
+        assert len(joined_if_done(job, out, 2)) == 10
+        return order(items, bundles)
+
+    monkeypatch.setattr(extraction_job, "_order", overtaken)
+    assert len(joined_if_done(job, out, 2)) == 10
+    other = tmp_path / "other"
+    run(Extraction(MODEL, "folder", root=root, limit=4), other)
+    for rank in (0, 1):
+        extract_part(job, other, Worker(rank, 2))
+    with pytest.raises(BundleError):  # something else stands there
+        joined_if_done(job, other, 2)
+
+
+def test_two_processes_of_a_launcher_at_once(tmp_path):
+    """Two real processes side by side, told apart by the environment of `torchrun`: whoever comes
+    last joins, and what is there is what one process writes, failures included."""
+    root = asked(tmp_path / "own", long="1-1", broken="3.png")
+    command = ["extract", "--model", MODEL, "--dataset", "folder", "--root", str(root)]
+    own = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "analysis.cli", *command, "--out", str(tmp_path / "out")],
+            env={**own, "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    said = [process.communicate(timeout=300)[0] for process in started]
+    assert {p.returncode for p in started} <= {0, PART_FAILED}, said
+    alone = tmp_path / "alone"
+    run(Extraction(MODEL, "folder", root=root), alone)
+    both = Bundle.open(tmp_path / "out")
+    assert contents(both) == contents(Bundle.open(alone))
+    assert len(both) == 7
+    failed = {f.sample_id for f in read_log(log_of(tmp_path / "out"))}
+    assert failed == {"1-1", "3-0", "3-1"}
+    assert not (tmp_path / "out.parts").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Dask's own, on closing
+def test_a_cluster_by_address_writes_what_one_process_does(tmp_path):
+    """Three parts on two workers of a Dask cluster, and the second time nothing is encoded."""
+    distributed = pytest.importorskip("distributed")
+    root = asked(tmp_path / "own", long="1-1", broken="3.png")
+    job = Extraction(MODEL, "folder", root=root)
+    alone = run(job, tmp_path / "alone")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        there = run(job, tmp_path / "out", parts=3, scheduler=cluster.scheduler_address)
+        assert there is not None
+        written = {f: f.stat().st_mtime_ns for f in there.path.iterdir()}
+        again = run(job, tmp_path / "out", parts=3, scheduler=cluster.scheduler_address)
+    assert contents(there) == contents(alone)
+    assert {f.sample_id for f in read_log(log_of(there.path))} == {"1-1", "3-0", "3-1"}
+    assert {f: f.stat().st_mtime_ns for f in again.path.iterdir()} == written
 
 
 # --- space ----------------------------------------------------------------------------------

@@ -222,8 +222,9 @@ def joined_if_done(
 ) -> Bundle | None:
     """The whole bundle out of the parts of `world` workers, if all of them are there.
 
-    Whoever comes last joins them; of two that come together one does. The bundle is the one that
-    a single worker would have written, in the same order.
+    Whoever comes last joins them; of two that come together one does, and the other gets None, or
+    the bundle if it is there by then. It is the one that a single worker would have written, in
+    the same order.
 
     Raises
     ------
@@ -232,6 +233,22 @@ def joined_if_done(
     EmptyInputError
         If no part has a sample.
     """
+    try:
+        return _joined(job, out, world, overwrite=overwrite)
+    except (BundleError, OSError):
+        if not _is_joined(job, out, world):
+            raise
+        return Bundle.open(out)  # by another worker meanwhile
+
+
+def _is_joined(job: Extraction, out: Path, world: int) -> bool:
+    """Whether the parts are gone, and the bundle is there."""
+    if not out.exists() or part_of(out, Worker(0, world)).parent.exists():
+        return False
+    return Bundle.open(out).provenance.command == job.command()
+
+
+def _joined(job: Extraction, out: Path, world: int, *, overwrite: bool) -> Bundle | None:
     workers = [Worker(rank, world) for rank in range(world)]
     parts = [part_of(out, worker) for worker in workers]
     states = {w: _state(p) for w, p in zip(workers, parts, strict=True)}
