@@ -370,6 +370,34 @@ def test_options_that_do_not_exist(folders):
         load_adapter("fruitfly", newline="never")
 
 
+@pytest.mark.parametrize(("height", "width"), [(40, 61), (64, 21), (32, 32)])
+def test_padded_to_a_square_as_llavas_evaluation_does(folders, adapters, height, width):
+    """Pixel by pixel what the processor of LLaVA gives when it is told to pad."""
+    from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+
+    adapter = load_adapter(folders[LLAVA], pad_to_square=True)
+    one = example(0, height=height, width=width)
+    own = adapter.processor.image_processor
+    theirs = LlavaImageProcessorPil(**{**own.to_dict(), "do_pad": True})
+    wanted = theirs(one.image, return_tensors="pt")["pixel_values"]
+    (sample,) = adapter.encode([one])
+    ours = adapter._prepared([_asked_of(sample)])[0]["pixel_values"]
+    assert torch.equal(ours, wanted)
+    cropped = adapters[LLAVA]._prepared([_asked_of(sample)])[0]["pixel_values"]
+    assert torch.equal(ours, cropped) == (height == width)
+    assert sample.metadata["pad_to_square"]
+    assert torch.equal(sample.image, torch.from_numpy(one.image))  # as it was
+
+
+def test_padding_is_another_revision_and_of_croppers_only(folders, adapters):
+    padding = load_adapter(folders[LLAVA], pad_to_square=True)
+    assert padding.revision == f"{adapters[LLAVA].revision} pad_to_square=True"
+    assert checkpoint_identity(folders[LLAVA], pad_to_square=True)[0] == padding.revision
+    assert not adapters[LLAVA].encode([example(0)])[0].metadata["pad_to_square"]
+    with pytest.raises(ParameterError, match="pad_to_square: the processor of LlavaNext"):
+        load_adapter(folders[NEXT], pad_to_square=True)
+
+
 def test_half_precision(folders):
     adapter = load_adapter(folders[LLAVA], dtype="bfloat16")
     (sample,) = adapter.encode([example(0)])

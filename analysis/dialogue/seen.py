@@ -31,6 +31,8 @@ def seen(adapter: Any, height: int, width: int, *, is_video: bool = False) -> Bo
     >>> seen(object(), 300, 400)
     (0.0, 0.0, 1.0, 1.0)
     """
+    if getattr(adapter, "pad_to_square", False):
+        return WHOLE
     processor = getattr(adapter, "processor", None)
     own = getattr(processor, "video_processor" if is_video else "image_processor", None)
     if own is None or not getattr(own, "do_center_crop", False) or getattr(own, "do_pad", False):

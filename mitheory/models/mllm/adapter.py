@@ -50,6 +50,9 @@ class MllmAdapter:
     options : how it is pruned; part of `revision`, so that no answer is reused under other ones
     generation : options of `generate`; greedy, `MAX_NEW_TOKENS` tokens at most, without
     batch_size : questions at a time
+    pad_to_square : show images whole, in the middle of a square of the processor's mean color, as
+        LLaVA's own evaluation does, and not the square in their middle, as its processor does; part
+        of `revision`
 
     Attributes
     ----------
@@ -70,6 +73,7 @@ class MllmAdapter:
         options: Options | None = None,
         generation: Mapping[str, Any] | None = None,
         batch_size: int = 8,
+        pad_to_square: bool = False,
     ) -> None:
         self.options = options or Options()
         self.family: Family = family_of(model, self.options)
@@ -78,7 +82,13 @@ class MllmAdapter:
         self.generation = {
             "do_sample": False, "max_new_tokens": MAX_NEW_TOKENS, **(generation or {})
         }  # fmt: skip
-        self.revision = revision_under(revision, self.options, generation)
+        self.pad_to_square = pad_to_square
+        if pad_to_square and not self.family.crops:
+            raise ParameterError(
+                f"pad_to_square: the processor of {type(model).__name__} shows whole images as "
+                "they are; expected False"
+            )
+        self.revision = revision_under(revision, self.options, generation, pad_to_square)
         self.batch_size = check_count("batch_size", batch_size, least=1)
         self.device, self.dtype = model.device, model.dtype
         text = model.config.get_text_config()
@@ -99,6 +109,7 @@ class MllmAdapter:
         decoder: bool = True,
         generation: Mapping[str, Any] | None = None,
         batch_size: int = 8,
+        pad_to_square: bool = False,
         **options: Any,
     ) -> MllmAdapter:
         """A checkpoint of the Hugging Face Hub, or of a folder; no code of its own is run.
@@ -110,13 +121,14 @@ class MllmAdapter:
             map goes before the device
         decoder : False for extraction only: encoder, projector and embeddings are loaded, of the
             files what they need is fetched, and `answer` is refused
-        generation, batch_size : as above
+        generation, batch_size, pad_to_square : as above
         options : those of `Options`
 
         Raises
         ------
         ParameterError
-            If there is no such checkpoint, or an option does not exist.
+            If there is no such checkpoint, or an option does not exist, or the model's processor
+            does not crop and is to pad.
         UnknownNameError
             If its architecture is not known.
         MissingDependencyError
@@ -140,6 +152,7 @@ class MllmAdapter:
             options=pruning,
             generation=generation,
             batch_size=batch_size,
+            pad_to_square=pad_to_square,
         )
 
     @staticmethod
@@ -149,6 +162,7 @@ class MllmAdapter:
         revision: str | None = None,
         generation: Mapping[str, Any] | None = None,
         batch_size: int = 8,
+        pad_to_square: bool = False,
         **others: Any,
     ) -> tuple[str, int]:
         """`revision` and `batch_size` of the adapter that `from_pretrained` would give; no weights
@@ -161,9 +175,8 @@ class MllmAdapter:
         """
         pruning = _pruning({k: v for k, v in others.items() if k not in LOADING})
         found = revision_of(checkpoint, revision=revision)
-        return revision_under(found, pruning, generation), check_count(
-            "batch_size", batch_size, least=1
-        )
+        size = check_count("batch_size", batch_size, least=1)
+        return revision_under(found, pruning, generation, pad_to_square), size
 
     # --- encoding -------------------------------------------------------------------------------
 
@@ -206,7 +219,10 @@ class MllmAdapter:
 
     def _prepared(self, asked: Sequence[Asked]) -> tuple[dict[str, Any], list[Tensor]]:
         """What the model takes, where it is, and the columns of T."""
-        inputs, columns = prepared(self.processor, asked, self.options.text_scope)
+        margin = None
+        if self.pad_to_square:
+            margin = [int(255 * mean) for mean in self.processor.image_processor.image_mean]
+        inputs, columns = prepared(self.processor, asked, self.options.text_scope, margin=margin)
         longest = int(inputs["attention_mask"].sum(dim=1).max())
         if self._limit is not None and longest > self._limit:
             raise ParameterError(
@@ -240,6 +256,7 @@ class MllmAdapter:
     def _sample(self, example: Example, text: Mapping[str, Any], view: Mapping[str, Any]) -> Sample:
         views = {
             "pruning": self.options.to_dict(),
+            "pad_to_square": self.pad_to_square,
             "attention": self.family.statistic,  # from whom `received_attention` comes
             "views": view["views"],
         }
@@ -384,16 +401,20 @@ def _views(coords: Tensor) -> list[dict[str, int]]:
 
 
 def revision_under(
-    revision: str, options: Options, generation: Mapping[str, Any] | None = None
+    revision: str,
+    options: Options,
+    generation: Mapping[str, Any] | None = None,
+    pad_to_square: bool = False,
 ) -> str:
-    """A checkpoint's revision and what of the options of pruning and of `generate` is no default.
+    """A checkpoint's revision and what of the options is no default.
 
     Examples
     --------
     >>> revision_under("1a2b", Options(newline="never"), {"num_beams": 2})
     '1a2b newline=never num_beams=2'
     """
-    return " ".join([revision, *_words(options, generation or {})]).strip()
+    padding = ["pad_to_square=True"] if pad_to_square else []
+    return " ".join([revision, *_words(options, generation or {}), *padding]).strip()
 
 
 def _pruning(options: Mapping[str, Any]) -> Options:

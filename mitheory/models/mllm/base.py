@@ -47,6 +47,9 @@ class Family:
     further: tuple[str, ...] = ()
     """Other inputs that the encoder needs, such as the sizes of the images."""
 
+    crops: bool = False
+    """Whether the processor cuts the square in the middle out of an image."""
+
     statistic: str = "cls"
     """What is read of its attention, a name of `probe.STATISTICS`."""
 

@@ -12,6 +12,8 @@ from .records import Features, Layout
 class Llava(Clip):
     """LLaVA-1.5, and models of its class."""
 
+    crops = True
+
     def features(self, modality: str, inputs: Mapping[str, Any]) -> Features:
         """Projected patches (n, d) of every image."""
         found = self.model.model.get_image_features(

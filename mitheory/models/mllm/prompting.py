@@ -73,14 +73,39 @@ def template(processor: Any, asked: Asked) -> str:
     return prompt
 
 
+def padded(image: NDArray[np.uint8], color: Sequence[int]) -> NDArray[np.uint8]:
+    """An image in the middle of a square of one color, as LLaVA's own evaluation shows it.
+
+    Source: liu2024llava15 (its public code).
+
+    Parameters
+    ----------
+    image : (h, w, 3)
+    color : of the margins, by channel
+
+    Examples
+    --------
+    >>> padded(np.zeros((1, 3, 3), np.uint8), (7, 7, 7))[:, 0, 0].tolist()
+    [7, 0, 7]
+    """
+    height, width = image.shape[:2]
+    side = max(height, width)
+    found = np.empty((side, side, 3), np.uint8)
+    found[:] = np.array(color, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    found[top : top + height, left : left + width] = image
+    return found
+
+
 def prepared(
-    processor: Any, asked: Sequence[Asked], scope: str
+    processor: Any, asked: Sequence[Asked], scope: str, *, margin: Sequence[int] | None = None
 ) -> tuple[dict[str, Any], list[Tensor]]:
     """Inputs of the model, and the columns of T of every prompt.
 
     Parameters
     ----------
     scope : "question", or "user_turn"
+    margin : color with which images are filled up to squares; without they are not
 
     Raises
     ------
@@ -94,7 +119,10 @@ def prepared(
     prompts = [template(processor, one) for one in asked]
     media: dict[str, Any] = {}
     for one in asked:
-        media.setdefault(f"{one.modality}s", []).append(one.media())
+        medium = one.media()
+        if margin is not None and one.modality == "image":
+            medium = padded(medium, margin)
+        media.setdefault(f"{one.modality}s", []).append(medium)
     if "videos" in media:  # the frames are chosen already; Qwen3-VL's would choose among them again
         media["videos_kwargs"] = {"do_sample_frames": False}
     try:

@@ -19,6 +19,7 @@ from .records import Features, Layout, with_cls
 class VideoLlava(Clip):
     """Video-LLaVA: class tokens among the tokens of a video; one tensor instead of a list."""
 
+    crops = True
     pixels: Mapping[str, str] = {"image": "pixel_values", "video": "pixel_values_videos"}
     renamed: Mapping[str, str] = {"pixel_values_images": "pixel_values"}
     """What the processor calls ``pixel_values_images``, half of the model's methods call so."""
