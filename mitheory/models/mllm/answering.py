@@ -9,6 +9,30 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ...errors import ParameterError
+
+
+def refuse_flash_chunks(model: Any, pruned: Mapping[str, Any], chunk: int | None) -> None:
+    """Refuse prompts in chunks where flash attention would see each chunk alone.
+
+    Of one prompt without padding whose positions have gaps, flash attention takes every call for
+    sequences that are packed one behind the other, and looks at the keys of that call only: right
+    for a whole prompt, wrong from the second chunk on. Read in `transformers`, not run.
+
+    Raises
+    ------
+    ParameterError
+    """
+    positions = pruned["position_ids"]
+    is_flash = str(model.config.get_text_config()._attn_implementation).startswith("flash")
+    rows = positions if positions.ndim == 2 else positions[0]  # what the decoder looks at
+    has_gaps = bool((rows.diff(dim=-1) > 1).any())
+    if chunk is not None and is_flash and has_gaps:
+        raise ParameterError(
+            f"prefill_chunk_size: expected None with flash attention and gaps in the positions, "
+            f"got {chunk}; 'sdpa', or positions='compacted', take prompts in chunks"
+        )
+
 
 @torch.no_grad()
 def said(
@@ -20,7 +44,13 @@ def said(
     ----------
     pruned : of `Family.prune`, made for this call
     generation : options of `generate`
+
+    Raises
+    ------
+    ParameterError
+        As `refuse_flash_chunks`.
     """
+    refuse_flash_chunks(model, pruned, generation.get("prefill_chunk_size"))
     found = model.generate(**pruned, **generation, return_dict_in_generate=True, output_logits=True)
     new = found.sequences[:, pruned["input_ids"].shape[1] :]
     ends = model.generation_config.eos_token_id

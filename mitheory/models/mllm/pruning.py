@@ -13,6 +13,7 @@ from torch import Tensor
 from ...checks import check_count
 from ...errors import BudgetError, ParameterError
 from ...selection import Selection
+from .answering import refuse_flash_chunks
 from .base import COMMON, IGNORED, Family
 from .options import Options
 from .records import Encoded
@@ -229,6 +230,12 @@ def pruned_generate(pruner: Pruner, original: Callable[..., Any]) -> Callable[..
         _refuse_no_cache(pruner.family, generation_config, kwargs)
         full = kwargs["input_ids"]
         pruned = pruner.prune(kwargs)
+        chunk = kwargs.get("prefill_chunk_size")
+        refuse_flash_chunks(
+            pruner.family.model,
+            pruned,
+            getattr(generation_config, "prefill_chunk_size", None) if chunk is None else chunk,
+        )
         dropped = full.shape[1] - pruned["input_ids"].shape[1]
         for limit in ("max_length", "min_length"):
             if kwargs.get(limit) is not None:  # both count the prompt

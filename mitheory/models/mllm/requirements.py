@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
+
+import torch
 
 from ...errors import MissingDependencyError
 
@@ -18,7 +23,8 @@ def transformers() -> ModuleType:
     Raises
     ------
     MissingDependencyError
-        Naming the version that is needed, and the one that is there.
+        Naming the version that is needed, and the one that is there; or that torchvision is there
+        and of another build than torch, with which no model of the library can be imported.
     """
     try:
         import transformers as library
@@ -32,7 +38,28 @@ def transformers() -> ModuleType:
             f"multimodal models need transformers >= 5.18, < 6, whose models take visual tokens "
             f"that are already encoded; {library.__version__} is installed: {INSTALL}"
         )
+    check_torchvision()
     return library
+
+
+@cache
+def check_torchvision() -> None:
+    """Refuse a torchvision that is installed and cannot be imported; none at all passes.
+
+    Raises
+    ------
+    MissingDependencyError
+    """
+    if find_spec("torchvision") is None:
+        return
+    try:
+        import_module("torchvision")
+    except (ImportError, RuntimeError, OSError) as error:
+        raise MissingDependencyError(
+            f"torchvision is there and cannot be imported, so that no model of transformers can be "
+            f"either: install it from the same index as torch {torch.__version__}, or remove it "
+            f"({error})"
+        ) from error
 
 
 def check_class(model: type) -> None:
