@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
+
+from mitheory.errors import MissingInputError
 
 from . import printed_tables
 from .results import Results
@@ -20,6 +23,11 @@ ABOUT = (
     "holds, by its profiler, plus what Python and NumPy do, by tracemalloc, each at its own peak. "
     "The encoder here always returns its attention, so that the whole says nothing of what "
     "collecting it costs."
+)
+TIMED = (
+    "They were measured by `python -m benchmarks.mllm` on a model of the same size with random "
+    "weights: memory is the highest allocation with the weights, in GiB; latency the mean from "
+    "pixels to the second token of the answer, with ± 1.96 standard errors."
 )
 TIMES = {"selection": "selection (ms)", "total": "whole (ms)"}
 MEMORY = {"selection": "selection (MB)", "total": "whole (MB)"}
@@ -47,9 +55,9 @@ def spec(number: int, title: str, data: Callable[[Results], pd.DataFrame]) -> Fi
     """One of the two tables, its machine named."""
 
     def with_machine(results: Results) -> pd.DataFrame:
-        cost = results.study("cost")
-        said = f"{cost['machine'].iloc[0]}, {int(cost['repetitions'].iloc[0])} repetitions"
         table = data(results)
+        timed = printed_tables.is_marked(table, printed_tables.TIMED)
+        said = _timed_on(results) if timed else _measured_on(results)
         named: dict[str, object] = {"side": "machine", "text": said}
         blank: dict[str, object] = dict.fromkeys(("value", "low", "high"))
         names = ("column", "block", "method", "error", "note")
@@ -58,8 +66,27 @@ def spec(number: int, title: str, data: Callable[[Results], pd.DataFrame]) -> Fi
 
     def caption(table: pd.DataFrame) -> str:
         machine = table.loc[table["side"] == "machine", "text"].iloc[0]
+        if printed_tables.is_marked(table, printed_tables.TIMED):
+            count = int((table["side"] == "ours").sum())
+            return (
+                f"Left: Tab. {number} as printed. Right, tinted: {count} of its cells. {TIMED} "
+                f"Measured on: {machine}."
+            )
         return f"{said(table)} Measured on: {machine}."
 
     said = printed_tables.caption_of(number, ABOUT)
     made = printed_tables.spec(number, title, with_machine, ABOUT)
     return replace(made, caption=caption)
+
+
+def _measured_on(results: Results) -> str:
+    cost = results.study("cost")
+    return f"{cost['machine'].iloc[0]}, {int(cost['repetitions'].iloc[0])} repetitions"
+
+
+def _timed_on(results: Results) -> str:
+    path = results.file("benchmarks/mllm/provenance.json")
+    if path is None:
+        raise MissingInputError("benchmarks/mllm: expected provenance.json beside its tables")
+    origin = json.loads(path.read_text(encoding="utf-8"))
+    return f"{origin['device_name']}, {origin['runs']} runs after {origin['warm_ups']} warm-ups"

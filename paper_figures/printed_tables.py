@@ -50,6 +50,8 @@ TINT = "#e6f0f7"
 OURS_HEADING = "Ours: fruit-fly"
 AGAIN_HEADING = "Measured by mitheory evaluate"
 AGAIN = " here"  # behind the heading of a column that was measured on the paper's own models
+TIMED_HEADING = "Full size, random weights"
+TIMED = " timed"  # and of one that was timed on models of their size
 WITH_INTERVAL = 1.25
 """Width of our columns in printed ones, where there are too many for an interval in one."""
 Row = Mapping[Any, Any]
@@ -118,10 +120,12 @@ def data_of(
 def measured_again(
     results: Results, number: int, metrics: Mapping[str, str]
 ) -> list[dict[str, object]]:
-    """What `mitheory evaluate --table` measured on the paper's own models; it stands beside the
-    printed numbers in place of the fruit-fly."""
+    """What `mitheory evaluate --table` measured on the paper's own models, or `benchmarks.mllm` on
+    models of their size; it stands beside the printed numbers in place of the fruit-fly."""
     name = f"tab{number}.csv"
-    path = results.file(f"evaluate/{name}") or results.file(name)
+    path, mark = results.file(f"evaluate/{name}") or results.file(name), AGAIN
+    if path is None:
+        path, mark = results.file(f"benchmarks/mllm/{name}"), TIMED
     if path is None:
         return []
     table = pd.read_csv(path, dtype={"keep": str})
@@ -133,7 +137,7 @@ def measured_again(
             continue
         digits = len(printed_cells()[known[place]].text.partition(".")[2])
         rows.append(
-            {"side": "ours", "column": metrics[row["metric"]] + AGAIN,
+            {"side": "ours", "column": metrics[row["metric"]] + mark,
              "block": block(number, row["model"], row["keep"]), "method": row["method"],
              "text": f"{row['value']:.{digits}f}", "value": row["value"], "low": row["low"],
              "high": row["high"], "error": "", "note": ""}
@@ -143,13 +147,15 @@ def measured_again(
 
 def heading(table: pd.DataFrame) -> str:
     """What stands over the right columns."""
-    return AGAIN_HEADING if _is_again(table) else OURS_HEADING
+    if is_marked(table, TIMED):
+        return TIMED_HEADING
+    return AGAIN_HEADING if is_marked(table, AGAIN) else OURS_HEADING
 
 
-def _is_again(table: pd.DataFrame) -> bool:
-    """Whether the right columns are of the paper's own models."""
+def is_marked(table: pd.DataFrame, mark: str) -> bool:
+    """Whether all right columns are of the paper's models, `AGAIN`, or of their size, `TIMED`."""
     ours = table.loc[table["side"] == "ours", "column"]
-    return bool(len(ours)) and bool(ours.str.endswith(AGAIN).all())
+    return bool(len(ours)) and bool(ours.str.endswith(mark).all())
 
 
 def printed(number: int, metrics: Mapping[str, str]) -> list[dict[str, object]]:
@@ -466,7 +472,7 @@ def caption_of(number: int, about: str) -> Callable[[pd.DataFrame], str]:
             if len(checks)
             else "No check of this table against the rest of the paper fails."
         )
-        if _is_again(table):
+        if is_marked(table, AGAIN):
             return (
                 f"Left: Tab. {number} as printed. Right, tinted: {len(ours)} of its cells measured "
                 f"again by `mitheory evaluate --table {number}`; 95% intervals over images, none "
