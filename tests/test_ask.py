@@ -241,3 +241,21 @@ def test_what_is_said_of_merged_tokens_is_what_was_shown(checkpoint, fly):
     none = ask(real, example, "divprune", budget=4)
     said = [tuple(a.outcome()[k] for k in ("merged", "unmerged")) for a in (asked, fruit, none)]
     assert said == [(True, False), (False, True), (False, False)]
+
+
+def test_tiles_of_a_checkpoint_are_drawn_beside_the_whole(tmp_path):
+    """LLaVA-NeXT sees 120 × 200 whole, and larger without its padding: two views, whose kept
+    patches are as many as the tokens."""
+    folder = save_tiny("LlavaNextForConditionalGeneration", tmp_path)
+    image = np.random.default_rng(0).integers(0, 200, (120, 200, 3), dtype=np.uint8)
+    example = replace(about_scene(0), image=image, question="What color is the shirt?", metadata={})
+    asked = ask(load_adapter(folder), example, "mi_pruner", budget=6)
+    assert asked.sample.grid is None
+    whole, tiles = views_of_sample(asked.sample)
+    assert whole.tokens.shape == (4, 4)
+    assert tiles.tokens.size + 16 == asked.sample.n_v
+    left, right = drawn(asked).axes
+    assert [text.get_text() for text in left.texts] == []
+    assert {"view 1", "view 2"} <= {text.get_text() for text in right.texts}
+    numbers = [text.get_text() for text in right.texts if text.get_text().isdecimal()]
+    assert sorted(map(int, numbers)) == list(range(1, 7))

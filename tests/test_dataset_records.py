@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -248,6 +250,71 @@ def test_missing_images_are_listed_before_any_work(tmp_path):
         benchmark("pope").records(tmp_path)
     assert len(e.value.paths) == 12
     assert len(benchmark("pope").records(tmp_path, check_media=False)) == 120
+
+
+def again(path: Path, key: str = "") -> None:
+    """The first entry a second time: of a list, or of the list under a key."""
+    table = json.loads(path.read_text())
+    rows = table[key] if key else table
+    rows.append(rows[0])
+    path.write_text(json.dumps(table))
+
+
+def doubled(path: Path) -> None:
+    """All lines a second time."""
+    path.write_text(2 * path.read_text())
+
+
+def renamed(path: Path, old: str, new: str) -> None:
+    """Entry `old` of an object under the key of another: written as text, as JSON has one each."""
+    text = path.read_text()
+    assert f'"{old}": {{' in text
+    path.write_text(text.replace(f'"{old}": {{', f'"{new}": {{'))
+
+
+TWICE = {
+    "gqa": lambda root: renamed(root / "testdev_balanced_questions.json", "202", "201"),
+    "scienceqa": lambda root: renamed(root / "problems.json", "11", "4"),
+    "textvqa": lambda root: again(root / "TextVQA_0.5.1_val.json", "data"),
+    "textvqa_ocr": lambda root: again(root / "TextVQA_0.5.1_val.json", "data"),
+    "mmvet": lambda root: renamed(root / "mm-vet.json", "v1_1", "v1_0"),
+    "pope": lambda root: doubled(root / "coco/coco_pope_popular.json"),
+    **dict.fromkeys(("tgif", "msvd", "msrvtt"), lambda root: again(root / "test_q.json")),
+    "folder": lambda root: doubled(root / "questions.jsonl"),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_what_stands_twice_is_refused_by_every_benchmark(name, tmp_path):
+    """But for MME, whose ids are names of files and lines: there is one of each."""
+    assert set(TWICE) == set(BENCHMARKS) - {"mme"}
+    WRITERS[name](tmp_path)
+    TWICE[name](tmp_path)
+    with pytest.raises(DuplicateError, match="twice"):
+        benchmark(name).records(tmp_path)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_missing_image_or_video_is_named_by_every_benchmark(name, tmp_path):
+    WRITERS[name](tmp_path)
+    gone = benchmark(name).records(tmp_path)[0].media[0]
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    with pytest.raises(MissingFilesError, match=r"^1 of \d+") as error:
+        benchmark(name).records(tmp_path)
+    assert [Path(path).stem for path in error.value.paths] == [gone.stem]
+
+
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "mme"])
+def test_a_blank_question_is_refused_by_every_benchmark(name, tmp_path):
+    """In whatever file it stands; MME's two lines have tests of their own."""
+    WRITERS[name](tmp_path)
+    asked = benchmark(name).records(tmp_path)[0].question
+    files = [p for p in tmp_path.rglob("*.json*") if json.dumps(asked) in p.read_text()]
+    assert files
+    for path in files:
+        path.write_text(path.read_text().replace(json.dumps(asked), '"  "'))
+    with pytest.raises(RowError, match="blank"):
+        benchmark(name).records(tmp_path)
 
 
 def test_missing_files_say_where_they_were_looked_for(tmp_path):
