@@ -253,9 +253,12 @@ def stages(
     if own.wanted:  # of what is there before the decoder: it prunes there
         seen = family.encode(inputs, attention=looks)
         chosen = own._chosen(seen, 0)
-        kept = None if chosen is None else [chosen.indices.cpu()]
+        assert chosen is not None  # there are visual tokens
+        keep, merges = [chosen.indices.cpu()], [chosen.merge]
         found["select"] = lambda: own._chosen(seen, 0)
-        found["prefill"] = lambda: model(**family.prune(seen, kept), logits_to_keep=1)
+        found["prefill"] = lambda: model(
+            **family.prune(seen, keep, merges=merges), logits_to_keep=1
+        )
     return {**found, "whole": whole}
 
 
