@@ -324,6 +324,23 @@ def test_only_needed_shards_are_fetched(hub, decoder, checkpoint):
     assert torch.equal(family_of(loaded.model).encode(inputs).visual(0), own)
 
 
+def test_a_revision_is_known_without_weights(hub, checkpoint, copied, tmp_path):
+    """What `load_model` would say, of the Hub and of folders; of the Hub no weights are fetched."""
+    assert loading.revision_of("lab/tiny", revision="v2") == "0123abcd"
+    assert not list(tmp_path.rglob("*.safetensors"))
+    assert load_model("lab/tiny", CPU).revision == "0123abcd"
+    folder = checkpoint(QWEN)
+    assert loading.revision_of(folder) == load_model(folder, CPU).revision
+    with pytest.raises(ParameterError, match="got 'lab/no'"):
+        loading.revision_of("lab/no")
+    strange = copied(QWEN)
+    config = json.loads((strange / "config.json").read_text(encoding="utf-8"))
+    text = json.dumps(config | {"architectures": ["BertModel"]})
+    (strange / "config.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UnknownNameError, match="'BertModel'"):
+        loading.revision_of(strange)
+
+
 def test_what_the_hub_does_not_have_is_said(hub):
     with pytest.raises(ParameterError, match="a folder or a repository of the Hub, got 'lab/no'"):
         load_model("lab/no", CPU)

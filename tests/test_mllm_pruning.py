@@ -66,6 +66,24 @@ def test_generate_is_greedy_decoding_step_by_step(name, size):
     assert said[:, -STEPS:].tolist() == greedy_twin(family, encoded, keep, STEPS).tolist()
 
 
+@every_case
+def test_generating_with_all_is_the_models_own(name):
+    """The same tokens as from pixels; of a video also where its frames lie so far apart that their
+    times reach behind the words that follow."""
+    family, inputs, encoded = encoded_of(name)
+    for _ in range(2):
+        own = family.model.generate(**inputs, max_new_tokens=STEPS, do_sample=False)
+        pruned = family.prune(encoded, None)
+        ours = family.model.generate(**pruned, max_new_tokens=STEPS, do_sample=False)
+        assert torch.equal(ours, own)
+        if "second_per_grid_ts" not in inputs:
+            break
+        inputs = inputs | {"second_per_grid_ts": 20 * inputs["second_per_grid_ts"]}
+        encoded = family.encode(inputs)
+        time = encoded.position_ids[1]
+        assert bool((time.amax(dim=1) > time[:, -1]).any())
+
+
 @every_class
 def test_one_sample_may_keep_nothing(name):
     family, _, encoded = encoded_of(name)
