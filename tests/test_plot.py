@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from inspect import signature
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,6 +69,51 @@ def test_no_function_needs_torch():
         "plot.kept_patches(np.zeros((4, 4, 3)), [0], grid=(2, 2)); print('torch' in sys.modules)"
     )
     assert run(code) == "False"
+
+
+# --- manners ----------------------------------------------------------------------------------
+
+CALLS = {
+    "accuracy_budget": lambda **on: plot.accuracy_budget(curves(), **on),
+    "agreement": lambda **on: plot.agreement(pd.DataFrame(np.eye(3)), **on),
+    "agreement_tree": lambda **on: plot.agreement_tree(pd.DataFrame(np.eye(3)), **on),
+    "kept_patches": lambda **on: plot.kept_patches(image(4, 4), [0], grid=(2, 2), **on),
+    "pmi_matrix": lambda **on: plot.pmi_matrix(np.eye(3), **on),
+    "score_map": lambda **on: plot.score_map(np.arange(4), grid=(2, 2), **on),
+    "verdict_ledger": lambda **on: plot.verdict_ledger(verdicts(), **on),
+}
+
+
+def test_what_draws_takes_axes_and_the_rest_returns_something_else():
+    """Who is forgotten in `CALLS` is found by its signature."""
+    functions = {name: getattr(plot, name) for name in plot.__all__}
+    signatures = {n: signature(f) for n, f in functions.items() if not isinstance(f, type)}
+    drawing = {name for name, s in signatures.items() if "Axes" in str(s.return_annotation)}
+    assert drawing == {name for name, s in signatures.items() if "ax" in s.parameters}
+    assert drawing == set(CALLS)
+    for name in drawing:
+        asked = signatures[name].parameters["ax"]
+        assert (asked.kind, asked.default) == (asked.KEYWORD_ONLY, None)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_plot_is_drawn_on_the_axes_that_it_is_given_and_gives_them_back(name, ax):
+    figure = ax.figure
+    beside = figure.add_axes((0.9, 0.9, 0.1, 0.1))
+    assert CALLS[name](ax=ax) is ax
+    assert ax.has_data()
+    assert not beside.has_data()
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_without_axes_a_plot_is_drawn_on_the_current_ones(name):
+    try:
+        current = plt.figure().subplots()
+        assert CALLS[name]() is current
+        assert current.has_data()
+    finally:
+        plt.close("all")
 
 
 # --- patches ----------------------------------------------------------------------------------

@@ -90,6 +90,22 @@ def test_a_page_in_no_toctree_is_noticed():
     assert known - reached_from("index", known) == {"forgotten"}
 
 
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning_or_a_broken_link(tmp_path):
+    """As `make docs` does, which CI runs on every push; here where what it needs is installed."""
+    for name in ("furo", "myst_nb", "sphinx_copybutton", "sphinx_design"):
+        pytest.importorskip(name)
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", str(DOCS)]
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "external_links.txt").is_file(), "links were not looked at"
+
+
+def test_the_slow_build_does_what_make_does():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "sphinx-build -q -W --keep-going docs docs/_build/html\n" in makefile
+
+
 # --- examples ---------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,9 @@ from ..errors import EmptyInputError
 from .front import cmi, mi
 from .inputs import check_rng
 from .records import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,24 @@ class Sensitivity:
     def spread(self) -> float:
         """Largest less smallest estimate, nats."""
         return max(self.nats) - min(self.nats)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each value of the option.
+
+        Returns
+        -------
+        DataFrame
+            The option under its own name, and ``nats``.
+
+        Examples
+        --------
+        >>> x = np.random.default_rng(0).standard_normal(100)
+        >>> sensitivity("histogram", x, x, "bins", (2, 4)).to_frame().columns.tolist()
+        ['bins', 'nats']
+        """
+        import pandas as pd
+
+        return pd.DataFrame({self.option: self.values, "nats": self.nats})
 
 
 def sensitivity(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scipy.stats import beta
 
 from ..errors import ParameterError
 from ..ground_truth.gaussian import correlation_for
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_CONDITIONS = 4  # columns of z up to which the size on the user's own data is to be trusted
 
@@ -168,3 +171,24 @@ class PowerResult:
                 break
             found = nats
         return found
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each strength that was planted.
+
+        Returns
+        -------
+        DataFrame
+            ``nats``, ``power`` (share found) and ``low`` and ``high``, its exact 95% interval.
+
+        Examples
+        --------
+        >>> found = PowerResult("gcm", (0.1, 0.2), (Rate(3, 10), Rate(9, 10)), 0.05, 0.8, 50, 50)
+        >>> found.to_frame()[["nats", "power"]].values.tolist()
+        [[0.1, 0.3], [0.2, 0.9]]
+        """
+        import pandas as pd
+
+        ends = [(rate.value, rate.low, rate.high) for rate in self.rates]
+        table = pd.DataFrame(ends, columns=["power", "low", "high"])
+        table.insert(0, "nats", self.nats)
+        return table

@@ -133,7 +133,7 @@ def accuracy_budget(
     high: str = "high",
     hue: str = "series",
     hue_order: Sequence[str] | None = None,
-    looks: Mapping[str, Look] = METHODS,
+    looks: Mapping[str, Look] | None = None,
     labels: Mapping[str, str] | None = None,
     reference: str = "full",
     errors: Errors = "bars",
@@ -150,7 +150,8 @@ def accuracy_budget(
     x, y : columns of the share of tokens and of the accuracy, both in 0..1
     low, high : columns of the ends of its interval
     hue : column of the curves; `hue_order` says which are drawn, in which order
-    looks, labels : by curve; unknown ones get a spare color and their name in words
+    looks, labels : by curve, looks of methods without; unknown ones get a spare color and their
+        name in words
     reference : curve that is a horizontal line: the model with all tokens
     errors : "bars", "band", or "none", which needs no columns of intervals
     dodge : move points aside so that no bar hides another; bands stay where they are
@@ -196,7 +197,7 @@ def accuracy_budget(
         raise ParameterError(f"data: expected one row for each {hue} and {x}, {twice} stand twice")
     if not curves[x].between(0, 1, inclusive="right").all():
         raise ParameterError(f"{x}: expected shares in (0, 1], got {sorted(set(curves[x]))}")
-    ax = inputs.axes(ax)
+    ax, looks = inputs.axes(ax), METHODS if looks is None else looks
     for i, key in enumerate(keys):
         own = curves[curves[hue] == key].sort_values(x)
         at = own[x].to_numpy(float)
