@@ -197,7 +197,8 @@ def accuracy_budget(
         raise ParameterError(f"data: expected one row for each {hue} and {x}, {twice} stand twice")
     if not curves[x].between(0, 1, inclusive="right").all():
         raise ParameterError(f"{x}: expected shares in (0, 1], got {sorted(set(curves[x]))}")
-    ax, looks = inputs.axes(ax), METHODS if looks is None else looks
+    ax = inputs.axes(ax)
+    looks = METHODS if looks is None else looks
     for i, key in enumerate(keys):
         own = curves[curves[hue] == key].sort_values(x)
         at = own[x].to_numpy(float)
