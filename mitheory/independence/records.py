@@ -188,7 +188,6 @@ class PowerResult:
         """
         import pandas as pd
 
-        ends = [(rate.value, rate.low, rate.high) for rate in self.rates]
-        table = pd.DataFrame(ends, columns=["power", "low", "high"])
-        table.insert(0, "nats", self.nats)
-        return table
+        rates = zip(self.nats, self.rates, strict=True)
+        rows = [(nats, rate.value, rate.low, rate.high) for nats, rate in rates]
+        return pd.DataFrame(rows, columns=["nats", "power", "low", "high"])
