@@ -23,7 +23,7 @@ from analysis.ablation.grids import GRIDS, PAPER_RATIOS, parse_axes
 from analysis.ablation.running import job_of, unanswered
 from analysis.ablation.scopes import INSTRUCTION, SCOPES, text_of
 from analysis.ablation.searching import SEARCHERS, searched
-from analysis.ablation.selecting import kept_sets, set_hash
+from analysis.ablation.selecting import kept_sets, sample_seed, set_hash
 from analysis.ablation.statistics import compared, detectable, judged, summary
 from analysis.cli import app
 from analysis.datasets import DATASETS
@@ -32,6 +32,7 @@ from mitheory import select
 from mitheory.bundle import Bundle
 from mitheory.checks import check_budget
 from mitheory.errors import ParameterError, UnknownNameError
+from mitheory.models.base import Stage
 from mitheory.models.fruitfly import FruitFlyAdapter, examples
 from mitheory.models.fruitfly.questions import CLOSED_TYPES
 from mitheory.models.resolving import load_adapter, register_adapter
@@ -89,6 +90,10 @@ def test_equal_meanings_have_one_identity_and_different_ones_another() -> None:
     shown = others[-2:]
     assert {c.selection_identity for c in [one, *shown]} == {one.selection_identity}
     assert len({c.selection_identity for c in [one, *others]}) == 8
+    places = [Configuration("fastv", 16, inside=inside) for inside in ("", "published", "2", "1+2")]
+    assert len({c.identity for c in places}) == len({c.selection_identity for c in places}) == 4
+    assert Configuration.from_dict({"method": "fastv", "budget": 16, "inside": 2}) == places[2]
+    assert [c.layers for c in places] == [(), (), (2,), (1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +110,16 @@ def test_equal_meanings_have_one_identity_and_different_ones_another() -> None:
         ({"method": "random", "budget": "64 of 576"}, ParameterError, "such as 64/576"),
         ({"method": "random", "budget": "1/0"}, ParameterError, "such as 64/576"),
         ({"method": "random", "draw": -1}, ParameterError, "draw: expected 0 or more"),
+        ({"method": "full", "inside": 2}, ParameterError, "inside: expected none for full"),
+        ({"method": "random", "inside": "published"}, ParameterError, "'dart', 'fastv'"),
+        ({"method": "random", "inside": "2+1"}, ParameterError, "ascending numbers"),
+        ({"method": "random", "inside": 2, "order": "pick"}, ParameterError, "order: expected"),
+        ({"method": "random", "inside": 2, "scope": "content"}, ParameterError, "scope: expected"),
+        (
+            {"method": "random", "inside": 2, "positions": "compacted"},
+            ParameterError,
+            "positions: expected 'kept' inside the decoder",
+        ),
     ],
 )
 def test_bad_cells_are_refused(fields: dict, error: type[Exception], message: str) -> None:
@@ -239,6 +254,15 @@ class Blind(FruitFlyAdapter):
 
     def answer(self, samples, keep=None, **shown):  # type: ignore[no-untyped-def]
         return super().answer(samples, [k[:1] for k in keep], **shown)
+
+
+class Closed:
+    """An adapter that answers, and whose decoder is closed."""
+
+    name, revision, batch_size, n_layers = "closed", "closed", 8, 4
+
+    def __init__(self, *, device: str = "cpu") -> None:
+        self.answer = FruitFlyAdapter(device=device).answer
 
 
 def test_an_adapter_of_ones_own_runs_through_the_grid(bundle: Path, tmp_path: Path) -> None:
@@ -437,6 +461,68 @@ def test_failures_are_rows_and_cost_nobody_else(bundle: Path, tmp_path: Path) ->
     assert good.correct.notna().all()
 
 
+INSIDE = [
+    Configuration("fastv", 16, inside="published"),
+    Configuration("mi_pruner", 0.25, {"relevance_weight": "paper"}, inside="1+2"),
+    Configuration("random", 16, inside="1", draw=2),
+    Configuration("random", 16, draw=2),
+]
+
+
+def test_cells_inside_the_decoder_are_its_own_staged_answers(
+    bundle: Path, tmp_path: Path, fly: FruitFlyAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Question by question, λ of each, beside a cell that prunes before the decoder; and what is
+    done is not done again."""
+    ablate(INSIDE, job_of(bundle, tmp_path, "fruitfly", seed=0))
+    table = read_results(tmp_path)
+    assert table.error.isna().all()
+    weights = set()
+    for cell in INSIDE[:3]:
+        rows = table[table.cell == cell.identity].set_index("sample_id")
+        for sample in Bundle.open(bundle):
+            budget = {"fastv": [(2, 16)], "mi_pruner": [(1, 72), (2, 36)], "random": [(1, 16)]}
+            options = {}
+            if cell.method == "mi_pruner":
+                options["relevance_weight"] = float(sample.question_type in CLOSED_TYPES) / 2 + 0.5
+                weights.add(options["relevance_weight"])
+            stages = [Stage(layer, cell.method, k, options) for layer, k in budget[cell.method]]
+            seed = sample_seed(sample.sample_id, 0, cell.draw)
+            (found,) = fly.answer_staged([sample], stages, seed=seed)
+            row = rows.loc[sample.sample_id]
+            assert (row.prediction, row.n_kept) == (found.answer.text, len(found.kept[-1]))
+            assert row.log_prob == pytest.approx(found.answer.log_prob_truth, abs=1e-4)
+            assert row.layer_average == sum(found.tokens_per_layer) / 4
+            assert row.correct == (row.prediction == sample.answer)
+    assert weights == {0.5, 1.0}
+    before = table[table.cell == INSIDE[3].identity]
+    assert (before.layer_average == before.n_kept).all()
+    monkeypatch.setattr("analysis.ablation.running._answered", None)
+    ablate(INSIDE, job_of(bundle, tmp_path, "fruitfly", seed=0))
+    pd.testing.assert_frame_equal(read_results(tmp_path), table)
+
+
+def test_what_fails_inside_the_decoder_is_a_row(bundle: Path, tmp_path: Path) -> None:
+    cell = Configuration("fastv", 500, inside="1")
+    ablate([cell], job_of(bundle, tmp_path, "fruitfly", seed=0))
+    table = read_results(tmp_path)
+    assert table.error.str.startswith("BudgetError: ").all()
+    assert (table.n_kept == 0).all()
+    assert table.layer_average.isna().all()
+
+
+def test_layers_that_a_model_does_not_have_are_refused_before_the_work(
+    bundle: Path, tmp_path: Path
+) -> None:
+    job = job_of(bundle, tmp_path, "fruitfly", seed=0)
+    for method, inside in (("sparsevlm", "published"), ("fastv", "4"), ("fastv", "0")):
+        with pytest.raises(ParameterError, match=r"fruitfly has layers 1\.\.3 to prune before"):
+            ablate([Configuration(method, 16, inside=inside)], job)
+    other = job_of(bundle, tmp_path, f"{__name__}:Closed", seed=0)
+    with pytest.raises(ParameterError, match="Closed does not prune inside its decoder"):
+        ablate([Configuration("fastv", 16, inside="1")], other)
+
+
 def test_results_of_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="finished grid"):
         read_results(tmp_path)
@@ -547,6 +633,8 @@ def test_differences_are_paired_and_failures_are_left_out_and_counted() -> None:
     assert (row["cell"], row["n"], row["p_mcnemar"]) == ("b", 3, 1.0)
     with pytest.raises(ParameterError, match="reference"):
         compared(results, "c")
+    results.loc[results.cell == "b", "error"] = "BudgetError: x"
+    assert len(compared(results, "a", ["b"])) == 0  # nothing to compare with
 
 
 def clustered_pairs(

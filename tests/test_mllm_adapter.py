@@ -22,7 +22,7 @@ from mitheory.errors import (
     ShapeError,
     UnknownNameError,
 )
-from mitheory.models.base import Example
+from mitheory.models.base import Example, Stage
 from mitheory.models.mllm import answering
 from mitheory.models.mllm.adapter import MllmAdapter
 from mitheory.models.mllm.options import Options
@@ -316,6 +316,61 @@ def test_sizes_of_the_decoder(adapters):
     assert (adapter.n_layers, adapter.decoder.width, adapter.decoder.intermediate) == (3, 64, 96)
     assert adapter.decoder.key_value_share == 0.5
     assert str(adapter.dtype) == "torch.float32"
+
+
+# --- inside the decoder -----------------------------------------------------------------------
+
+
+@both
+def test_staged_answers_do_not_depend_on_neighbors(adapters, architecture):
+    """Three questions in batches of two, with budgets of their own, against each alone; with
+    everything kept, they are those of `answer`."""
+    adapter = adapters[architecture]
+    asked = [example(i, answer=truth) for i, truth in enumerate(("red", "a very dark blue", ""))]
+    samples = adapter.encode(asked)
+    stages = [Stage(1, "fastv", (3, 9, 4)), Stage(2, "mi_pruner", 2)]
+    together = adapter.answer_staged(samples, stages, seed=[1, 2, 3])
+    for i, sample in enumerate(samples):
+        own = [replace(stages[0], budget=stages[0].budget[i]), stages[1]]
+        (alone,) = adapter.answer_staged([sample], own)
+        assert alone.tokens_per_layer == (sample.n_v, own[0].budget, 2)
+        assert [k.tolist() for k in alone.kept] == [k.tolist() for k in together[i].kept]
+        assert alone.answer.text == together[i].answer.text
+        assert alone.answer.log_prob == pytest.approx(together[i].answer.log_prob, abs=1e-3)
+        if asked[i].answer:
+            truth = together[i].answer.log_prob_truth
+            assert alone.answer.log_prob_truth == pytest.approx(truth, abs=1e-3)
+    everything = adapter.answer_staged(samples, [Stage(1, "dart", 1.0)])
+    for one, other in zip(everything, adapter.answer(samples), strict=True):
+        assert one.answer.text == other.text
+        assert one.answer.log_prob == pytest.approx(other.log_prob, abs=1e-3)
+    assert together[0].answer.log_prob != pytest.approx(everything[0].answer.log_prob, abs=1e-2)
+
+
+def test_t_of_a_stage_is_the_question(adapters):
+    """MI-Pruner before layer 1 keeps what it keeps before the decoder."""
+    adapter = adapters[LLAVA]
+    (sample,) = adapter.encode([example(0)])
+    (found,) = adapter.answer_staged([sample], [Stage(1, "mi_pruner", 4)])
+    own = select("mi_pruner", visual=sample.visual, text=sample.text, budget=4)
+    assert found.kept[0].tolist() == own.sorted.tolist()
+    (found,) = adapter.answer_staged([sample], [Stage(2, "cls_attention", 4)])
+    own = select(
+        "cls_attention", visual=sample.visual, cls_attention=sample.cls_attention, budget=4
+    )
+    assert found.kept[0].tolist() == own.sorted.tolist()
+
+
+def test_stages_that_cannot_be_are_refused(adapters, folders):
+    adapter = adapters[LLAVA]
+    samples = adapter.encode([example(0)])
+    with pytest.raises(ParameterError, match=r"within 1\.\.2, got \[0\]"):
+        adapter.answer_staged(samples, [Stage(0, "fastv", 4)])
+    with pytest.raises(ShapeError, match="seed: expected one or 1 of them"):
+        adapter.answer_staged(samples, [Stage(1, "fastv", 4)], seed=[1, 2])
+    encoder = load_adapter(folders[LLAVA], decoder=False)
+    with pytest.raises(MissingInputError, match="without its decoder"):
+        encoder.answer_staged(samples, [Stage(1, "fastv", 4)])
 
 
 # --- by name ----------------------------------------------------------------------------------

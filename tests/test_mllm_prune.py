@@ -15,7 +15,9 @@ from mitheory.errors import (
     ShapeError,
     UnknownNameError,
 )
+from mitheory.models.base import Stage
 from mitheory.models.mllm.options import Options
+from mitheory.models.mllm.staged import Staged
 from mitheory.testing import save_tiny, tiny_inputs, tiny_model
 
 STEPS = 5
@@ -182,7 +184,9 @@ def test_what_cannot_be_right_is_refused():
     ("method", "error", "message"),
     [
         ("mi_prunner", UnknownNameError, "did you mean 'mi_pruner'"),
-        ("fastv", MissingInputError, "fastv: needs text_attention; between projector and decoder"),
+        ("oracle", MissingInputError, "oracle: needs relevant; between projector and decoder"),
+        ("autoprune", ParameterError, r"needs layers=.* those of \['dart', 'fastv', 'sparsevlm'\]"),
+        ("sparsevlm", ParameterError, r"within 1\.\.2, got \[3, 7, 16\]"),
         ("log_mass_attention", MissingInputError, "needs patch_attention"),
         ("attention", MissingInputError, "needs patch_attention"),
     ],
@@ -234,13 +238,101 @@ def test_three_lines_with_a_real_processor(tmp_path):
 
 
 def test_the_example_of_the_page_runs():
-    """docs/adapters.md: three lines."""
+    """docs/adapters.md: three lines, and three more inside the decoder."""
     import re
     from pathlib import Path
 
     page = Path(__file__).resolve().parents[1] / "docs" / "adapters.md"
-    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     namespace = {}
-    exec(compile(block, page.name, "exec"), namespace)
-    assert len(namespace["pruner"].kept[0]) == 5
-    assert "generate" not in vars(namespace["model"])
+    for block, counts in zip(blocks, [None, [(16, 8, 4)]], strict=True):
+        exec(compile(block, page.name, "exec"), namespace)
+        assert "generate" not in vars(namespace["model"])
+        if counts is None:
+            assert len(namespace["pruner"].kept[0]) == 5
+        else:
+            assert namespace["pruner"].staged.tokens_per_layer == counts
+
+
+# --- inside the decoder -----------------------------------------------------------------------
+
+
+def test_fastv_prunes_where_its_public_code_does():
+    """Before layer 2, by the last word; full prompts come back, and the model is stock again."""
+    family, inputs, encoded = encoded_of("llava, batch")
+    model = family.model
+    own = model.generate(**inputs, **GREEDY)
+    with mitheory.prune(model, None, method="fastv", budget=5) as pruner:
+        said = model.generate(**inputs, **GREEDY)
+        with torch.no_grad():
+            logits = model(**inputs).logits
+        again = model.generate(**inputs, **GREEDY)
+    staged = Staged(family, encoded, [Stage(2, "fastv", 5)], seeds=[0, 0])
+    with staged.running():
+        expected = model.generate(**family.prune(encoded), **GREEDY)
+    assert torch.equal(said, expected)
+    assert torch.equal(said, again)
+    assert torch.equal(said[:, :-STEPS], inputs["input_ids"])
+    assert [k.tolist() for k in pruner.kept] == [k.tolist() for k in staged.kept[0]]
+    assert pruner.staged.tokens_per_layer == [(16, 16, 5)] * 2
+    longest = int(inputs["attention_mask"].sum(1).max())
+    assert logits.shape[1] == longest - 16 + 5
+    assert torch.equal(model.generate(**inputs, **GREEDY), own)
+
+
+def test_any_method_prunes_inside_where_it_is_told():
+    """In two stages of the same share: of 16 tokens 8, then 4; MI-Pruner is given T."""
+    family, inputs, encoded = encoded_of("llava, batch")
+    how = {"method": "mi_pruner", "budget": 0.25, "layers": (1, 2), "columns": words}
+    with mitheory.prune(family.model, None, **how) as pruner:
+        family.model.generate(**inputs, **GREEDY)
+    assert pruner.staged.tokens_per_layer == [(16, 8, 4)] * 2
+    text = family.model.get_input_embeddings()(inputs["input_ids"][0, -3:]).detach()
+    first = select("mi_pruner", visual=encoded.visual(0), text=text, budget=8)
+    assert pruner.staged.kept[0][0].tolist() == first.sorted.tolist()
+    assert set(pruner.kept[0].tolist()) < set(first.indices.tolist())
+
+
+def test_prompts_without_images_pass_inside_too():
+    model = model_of(LLAVA)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    own = model.generate(ids, **GREEDY)
+    with mitheory.prune(model, None, method="dart", budget=2) as pruner:
+        assert torch.equal(model.generate(ids, **GREEDY), own)
+        model.generate(**tiny_inputs(model, [(9,), (2, "image", 4)]), **GREEDY)
+    assert [len(k) for k in pruner.kept] == [0, 2]
+    asked = []
+
+    def alone(ids, mask):
+        asked.append(len(ids))
+        return words(ids, mask)
+
+    how = {"method": "mi_pruner", "budget": 2, "layers": (1,), "columns": alone}
+    with mitheory.prune(model, None, **how) as pruner:
+        model.generate(**tiny_inputs(model, [(9,), (2, "image", 4)]), **GREEDY)
+    assert [len(k) for k in pruner.kept] == [0, 2]
+    assert len(asked) == 1  # no question is looked for beside no image
+
+
+def test_what_cannot_be_right_inside_is_refused():
+    model = model_of(LLAVA)
+    inputs = tiny_inputs(model, CASES["llava"].prompts)
+    with mitheory.prune(model, None, method="fastv", budget=3):
+        cache = model(**inputs, use_cache=True).past_key_values
+        with pytest.raises(ParameterError, match="goes on with generate"):
+            model(input_ids=inputs["input_ids"][:, -1:], past_key_values=cache)
+    with (
+        mitheory.prune(model, None, method="fastv", budget=17),
+        pytest.raises(BudgetError, match="prompt 0 has 16 visual tokens, fewer than 17"),
+    ):
+        model.generate(**inputs, **GREEDY)
+    for how, words_ in (
+        ({"pruning": Options(positions="compacted")}, "expected 'kept' inside the decoder"),
+        ({"layers": ()}, "layers: expected at least one"),
+        ({"layers": (0,)}, r"within 1\.\.2, got \[0\]"),
+    ):
+        with (
+            pytest.raises(ParameterError, match=words_),
+            mitheory.prune(model, None, method="fastv", budget=3, **how),
+        ):
+            pass

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from mitheory.checks import lookup
 from mitheory.errors import ParameterError
+from mitheory.models.staging import PUBLISHED, layers_in
 from mitheory.selection import SELECTORS, Mode
 from mitheory.selection.running import MODES
 
@@ -23,6 +24,9 @@ FULL = "full"
 
 POSITIONS = ("kept", "compacted")
 ORDERS = ("raster", "pick")
+WHERE_PUBLISHED = "published"
+"""Inside the decoder, before the layers where the method's public code prunes."""
+
 PAPER_WEIGHT = "paper"
 """λ as the paper sets it: 1 on closed-form questions, 1/2 on open-ended ones (Sec. 4.1)."""
 
@@ -42,13 +46,16 @@ class Configuration:
     order : in which the model is shown them, "raster" or "pick"
     search : how the score of MI-Pruner is maximized, a name of `SEARCHERS`
     draw : number of the repetition, for methods that draw
+    inside : where it prunes: before the decoder (""), or right before layers of it, "published"
+        where the method's public code does or such as "3+7+16", each keeping the same share
 
     Raises
     ------
     UnknownNameError
         For a name in no table.
     ParameterError
-        If the method has no such option, or no score that other searches could maximize.
+        If the method has no such option, or no score that other searches could maximize, or what
+        it asks for cannot be had inside the decoder.
 
     Examples
     --------
@@ -66,6 +73,7 @@ class Configuration:
     order: str = "raster"
     search: str = "eager"
     draw: int = 0
+    inside: str = ""
 
     def __post_init__(self) -> None:
         _one_of("scope", self.scope, SCOPES)
@@ -81,8 +89,12 @@ class Configuration:
                     f"{FULL}: keeps everything and has no options, got budget {self.budget} "
                     f"and {dict(self.options)}"
                 )
+            if self.inside:
+                raise ParameterError(f"inside: expected none for {FULL}, got {self.inside!r}")
             return
         known = lookup(self.method, SELECTORS, "method").defaults
+        if self.inside:
+            self._check_inside()
         strange = sorted(set(self.options) - set(known))
         if strange:
             raise ParameterError(f"options: {self.method} has no {strange}; it has {sorted(known)}")
@@ -90,6 +102,26 @@ class Configuration:
             raise ParameterError(
                 f"search: {self.search!r} maximizes the score of mi_pruner, got {self.method!r}"
             )
+
+    def _check_inside(self) -> None:
+        if self.inside != WHERE_PUBLISHED:
+            layers_in(self.inside)
+        elif self.method not in PUBLISHED:
+            raise ParameterError(
+                f"inside: {WHERE_PUBLISHED!r} is of {sorted(PUBLISHED)}, got {self.method!r}; give "
+                "layers, such as 3+7+16"
+            )
+        usual = {"scope": "prompt", "positions": "kept", "order": "raster", "search": "eager"}
+        for name, value in usual.items():
+            if getattr(self, name) != value:
+                raise ParameterError(
+                    f"{name}: expected {value!r} inside the decoder, got {getattr(self, name)!r}"
+                )
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Of the decoder, before which it prunes; none where the public code says, or before it."""
+        return () if self.inside in ("", WHERE_PUBLISHED) else layers_in(self.inside)
 
     def options_for(self, question_type: str, closed_types: Sequence[str]) -> dict[str, Any]:
         """The options that hold for a question of this type."""
@@ -106,13 +138,17 @@ class Configuration:
     @property
     def identity(self) -> str:
         """Hash of the canonical form: equal for configurations that mean the same."""
-        return digest(self.canonical())
+        return digest(self._meant())
 
     @property
     def selection_identity(self) -> str:
         """Hash of what the kept sets depend on; positions and order of showing do not count."""
         shown = {"positions", "order"}
-        return digest({k: v for k, v in self.canonical().items() if k not in shown})
+        return digest({k: v for k, v in self._meant().items() if k not in shown})
+
+    def _meant(self) -> dict[str, Any]:
+        """The canonical form; pruning before the decoder is not named."""
+        return {k: v for k, v in self.canonical().items() if k != "inside" or v}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Configuration:
@@ -127,6 +163,8 @@ class Configuration:
         own = {k: v for k, v in values.items() if k in names}
         if isinstance(own.get("budget"), str):
             own["budget"] = _ratio(own["budget"])
+        if "inside" in own:
+            own["inside"] = str(own["inside"])  # one layer is a number in YAML
         if "method" not in own:
             raise ParameterError(f"method: expected one in every cell, got {dict(values)}")
         flat = {k: v for k, v in values.items() if k not in names}

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import pandas as pd
@@ -25,10 +25,12 @@ from mitheory.bundle import Bundle, Sample
 from mitheory.bundle.records import Index
 from mitheory.errors import MitheoryError, ParameterError
 from mitheory.io import atomic_write_json, atomic_write_parquet
+from mitheory.models.base import StagedAdapter
 from mitheory.models.resolving import NamedAdapter, checkpoint_identity, load_adapter
+from mitheory.models.staging import PUBLISHED, stages_of
 
 from .configuration import Configuration, digest
-from .selecting import kept_sets, set_hash
+from .selecting import kept_sets, options_of, sample_seed, set_hash
 from .sources import Source
 
 BATCHES_PER_FILE = 32
@@ -39,6 +41,7 @@ AT_A_TIME = 128
 """Samples of a larger bundle that are."""
 SHOWN = ["sample_id", "positions", "order", "shown"]
 """What an answer depends on, besides the model."""
+ANSWERED = ["prediction", "log_prob", "answer_error"]
 
 
 @dataclass(frozen=True)
@@ -160,11 +163,17 @@ def ablate(
     jobs : worker processes; -1 takes all cores
     scheduler : address of a Dask scheduler, instead of `jobs`; its workers must see the files
     worker : of a launcher; the only one without
+
+    Raises
+    ------
+    ParameterError
+        If a cell prunes inside the decoder, and the model has no such layer, or cannot.
     """
     here = worker or Worker()
+    missing = [c for c in cells if not job.result(c).exists()]
+    _check_inside(missing, job)
     with steps(jobs, scheduler) as spread:
-        missing = [c for c in cells if not job.result(c).exists()]
-        to_select = {job.kept(c): c for c in missing if not job.kept(c).exists()}
+        to_select = {job.kept(c): c for c in missing if not c.inside and not job.kept(c).exists()}
         _run(spread.each("select", _select, [(c, job) for c in to_select.values()]))
         _ask([q for q in unanswered(missing, job) if _belongs(q, here)], job, spread)
         if here.world > 1 and unanswered(missing, job):
@@ -177,6 +186,23 @@ def ablate(
         {"common": job.common, "cells": {job.result(c).stem: c.canonical() for c in cells}},
     )
     return [job.result(c) for c in cells]
+
+
+def _check_inside(cells: Sequence[Configuration], job: Job) -> None:
+    """Refuse, before the work, layers that the model does not have."""
+    inside = [cell for cell in cells if cell.inside]
+    if not inside:
+        return
+    adapter = _adapter(job.model, job.device, json.dumps(dict(job.loading), sort_keys=True))
+    if not isinstance(adapter, StagedAdapter):
+        raise ParameterError(f"inside: {job.model} does not prune inside its decoder")
+    for cell in inside:
+        layers = cell.layers or PUBLISHED[cell.method].layers
+        if not 1 <= layers[0] <= layers[-1] < adapter.n_layers:
+            raise ParameterError(
+                f"inside: {cell.method} is to prune before layers {list(layers)}, and {job.model} "
+                f"has layers 1..{adapter.n_layers - 1} to prune before"
+            )
 
 
 def _belongs(question: Question, worker: Worker) -> bool:
@@ -205,17 +231,25 @@ def _select(cell: Configuration, job: Job) -> None:
     atomic_write_parquet(job.kept(cell), table)
 
 
-Question = tuple[str, str, str, str, tuple[int, ...]]
-"""Sample, positions, order, hash of what is shown, and what is shown."""
+Question = tuple[str, str, str, str, tuple[int, ...] | Configuration]
+"""Sample, positions, order, hash of what is shown, and what is shown: tokens, or, where a method
+prunes inside the decoder, the cell that says how."""
 
 
 def questions_of(cell: Configuration, job: Job) -> list[Question]:
     """What a cell asks of the model; samples whose selection failed ask nothing."""
+    if cell.inside:
+        names = Bundle.open(job.bundle).sample_ids
+        return [(name, cell.positions, cell.order, _shown_inside(cell), cell) for name in names]
     table = pd.read_parquet(job.kept(cell)).dropna(subset=["kept"])
     return [
         (name, cell.positions, cell.order, set_hash(kept, cell.order), tuple(map(int, kept)))
         for name, kept in zip(table.sample_id, table.kept, strict=True)
     ]
+
+
+def _shown_inside(cell: Configuration) -> str:
+    return f"inside-{cell.selection_identity}"
 
 
 def answers_to(questions: Sequence[Question], job: Job, *, jobs: int = 1) -> pd.DataFrame:
@@ -248,11 +282,13 @@ def _answer(questions: Sequence[Question], job: Job) -> None:
     torch.set_num_threads(1)
     adapter, samples = loaded(job)
     rows: list[dict[str, Any]] = []
-    groups: dict[tuple[str, str], list[Question]] = {}
+    groups: dict[tuple[str, ...], list[Question]] = {}
     for question in questions:
-        groups.setdefault(question[1:3], []).append(question)
-    for (positions, order), members in groups.items():
-        ask = _asker(adapter, positions, order)
+        _, positions, order, shown, what = question
+        alone = shown if isinstance(what, Configuration) else ""
+        groups.setdefault((positions, order, alone), []).append(question)
+    for members in groups.values():
+        ask = _asker(adapter, members[0], job.seed)
         for i in range(0, len(members), adapter.batch_size):
             rows += _answered(ask, samples, members[i : i + adapter.batch_size])
     path = job.answers([q[:4] for q in questions])
@@ -260,24 +296,62 @@ def _answer(questions: Sequence[Question], job: Job) -> None:
     atomic_write_parquet(path, pd.DataFrame(rows))
 
 
-Ask = Callable[[list[Sample], list[torch.Tensor]], list[Any]]
+Ask = Callable[[list[Sample], Sequence[Question]], list[dict[str, Any]]]
+"""From samples with their questions to rows."""
 
 
-def _asker(adapter: NamedAdapter, positions: str, order: str) -> Ask:
-    def ask(samples: list[Sample], keep: list[torch.Tensor]) -> list[Any]:
-        return adapter.answer(samples, keep, positions=positions, order=order)  # type: ignore[arg-type]
+def _asker(adapter: NamedAdapter, question: Question, seed: int) -> Ask:
+    _, positions, order, _, shown = question
+    if isinstance(shown, Configuration):
+        return partial(_staged, cast("StagedAdapter", adapter), shown, seed)
+
+    def ask(samples: list[Sample], members: Sequence[Question]) -> list[dict[str, Any]]:
+        keep = [torch.tensor(q[4], dtype=torch.long) for q in members]
+        found = adapter.answer(samples, keep, positions=positions, order=order)  # type: ignore[arg-type]
+        return [{"prediction": a.text, "log_prob": a.log_prob_truth} for a in found]
 
     return ask
+
+
+def _staged(
+    adapter: StagedAdapter,
+    cell: Configuration,
+    seed: int,
+    samples: list[Sample],
+    _: Sequence[Question],
+) -> list[dict[str, Any]]:
+    """Answers under pruning inside the decoder, with what is left and what every layer works on."""
+    rows: list[dict[str, Any]] = [{}] * len(samples)
+    groups: dict[str, list[int]] = {}
+    for i, sample in enumerate(samples):
+        groups.setdefault(repr(options_of(cell, sample)), []).append(i)
+    for places in groups.values():
+        own = [samples[i] for i in places]
+        stages = stages_of(
+            cell.method,
+            cell.budget,
+            [s.n_v for s in own],
+            layers=cell.layers,
+            options=options_of(cell, own[0]),
+            mode=cell.mode,
+        )
+        seeds = [sample_seed(s.sample_id, seed, cell.draw) for s in own]
+        for i, found in zip(places, adapter.answer_staged(own, stages, seed=seeds), strict=True):
+            rows[i] = {
+                "prediction": found.answer.text,
+                "log_prob": found.answer.log_prob_truth,
+                "kept": found.kept[-1].tolist(),
+                "tokens_per_layer": list(found.tokens_per_layer),
+            }
+    return rows
 
 
 def _answered(
     ask: Ask, samples: Mapping[str, Sample], members: Sequence[Question]
 ) -> list[dict[str, Any]]:
     """One row per question; where a batch fails, its questions are asked one by one."""
-    own = [samples[q[0]] for q in members]
-    keep = [torch.tensor(q[4], dtype=torch.long) for q in members]
     try:
-        answers = ask(own, keep)
+        answers = ask([samples[q[0]] for q in members], members)
     except MitheoryError as error:
         if len(members) > 1:
             return [row for q in members for row in _answered(ask, samples, [q])]
@@ -285,8 +359,7 @@ def _answered(
         failure = f"{type(error).__name__}: {error}"
         return [named | {"prediction": None, "log_prob": None, "answer_error": failure}]
     return [
-        dict(zip(SHOWN, q[:4], strict=True))
-        | {"prediction": a.text, "log_prob": a.log_prob_truth, "answer_error": None}
+        dict(zip(SHOWN, q[:4], strict=True)) | a | {"answer_error": None}
         for q, a in zip(members, answers, strict=True)
     ]
 
@@ -295,7 +368,7 @@ def read_answers(job: Job) -> pd.DataFrame:
     """All answers that files hold, each once."""
     files = sorted((job.out / "answers" / job.common).glob("*.parquet"))
     if not files:
-        return pd.DataFrame(columns=[*SHOWN, "prediction", "log_prob", "answer_error"])
+        return pd.DataFrame(columns=[*SHOWN, *ANSWERED])
     return pd.concat([pd.read_parquet(f) for f in files], ignore_index=True).drop_duplicates(SHOWN)
 
 
@@ -304,11 +377,18 @@ def joined(cell: Configuration, job: Job, answers: pd.DataFrame, index: Index) -
 
     `index` is that of the job's bundle.
     """
-    kept = pd.read_parquet(job.kept(cell))
+    kept = _inside(cell, answers, index) if cell.inside else pd.read_parquet(job.kept(cell))
     own = [index.samples[name] for name in kept.sample_id]
     visual = [index.images[entry.image_id].tensors["visual"] for entry in own]
     failed = kept.kept.isna()
-    shown = [None if f else set_hash(k, cell.order) for k, f in zip(kept.kept, failed, strict=True)]
+    shown = (
+        _shown_inside(cell)
+        if cell.inside
+        else [
+            None if f else set_hash(k, cell.order) for k, f in zip(kept.kept, failed, strict=True)
+        ]
+    )
+    counts = [0 if f else len(set(k)) for k, f in zip(kept.kept, failed, strict=True)]
     table = pd.DataFrame(
         {
             "cell": cell.identity,
@@ -318,7 +398,8 @@ def joined(cell: Configuration, job: Job, answers: pd.DataFrame, index: Index) -
             "negative": [entry.negative for entry in own],
             "n_v": [tensor.shape[0] for tensor in visual],
             "unmerged": kept.unmerged,
-            "n_kept": [0 if f else len(set(k)) for k, f in zip(kept.kept, failed, strict=True)],
+            "n_kept": counts,
+            "layer_average": kept.layer_average if cell.inside else counts,
             "shown": shown,
             "positions": cell.positions,
             "order": cell.order,
@@ -326,10 +407,28 @@ def joined(cell: Configuration, job: Job, answers: pd.DataFrame, index: Index) -
             "seconds": kept.seconds,
             "error": kept.error,
         }
-    ).merge(answers, on=SHOWN, how="left", validate="one_to_one")
+    ).merge(answers[[*SHOWN, *ANSWERED]], on=SHOWN, how="left", validate="one_to_one")
     table["error"] = table.error.fillna(table.pop("answer_error"))
     right = table.prediction == table.answer
     return table.assign(correct=right.where(table.error.isna()).astype("boolean"))
+
+
+def _inside(cell: Configuration, answers: pd.DataFrame, index: Index) -> pd.DataFrame:
+    """What was left at the end, and on how many tokens a layer worked on the average."""
+    own = answers[answers.shown == _shown_inside(cell)].set_index("sample_id")
+    names = list(index.samples)
+    there = own.reindex(index=names, columns=["kept", "tokens_per_layer"]).reset_index()
+    average = there.tokens_per_layer.map(lambda counts: sum(counts) / len(counts), "ignore")
+    return pd.DataFrame(
+        {
+            "sample_id": there.sample_id,
+            "kept": there.kept,
+            "unmerged": False,
+            "seconds": float("nan"),
+            "error": None,
+            "layer_average": average.astype(float),
+        }
+    )
 
 
 def loaded(job: Job) -> tuple[NamedAdapter, Mapping[str, Sample]]:

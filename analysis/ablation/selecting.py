@@ -43,7 +43,7 @@ def kept_sets(
     rows: list[dict[str, Any]] = []
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
-        options = _options(configuration, sample)
+        options = options_of(configuration, sample)
         groups.setdefault(repr((options, sample.n_v)), []).append(sample)
     for members in groups.values():
         for start in range(0, len(members), BATCH):
@@ -89,7 +89,7 @@ def _choose(
         return [
             Selection(torch.arange(s.n_v), torch.zeros(s.n_v), FULL, s.n_v, s.n_v) for s in samples
         ]
-    options = _options(configuration, samples[0])
+    options = options_of(configuration, samples[0])
     if "prior" in options:
         options["prior"] = prior_of(options["prior"], samples, model)
     method = SELECTORS[configuration.method]
@@ -131,7 +131,7 @@ def _choose(
     )
 
 
-def _options(configuration: Configuration, sample: Sample) -> dict[str, Any]:
+def options_of(configuration: Configuration, sample: Sample) -> dict[str, Any]:
     """The options that hold for a question: of a benchmark by its form, else by its type."""
     form = sample.metadata.get("form", "closed" if sample.question_type in CLOSED_TYPES else "open")
     return configuration.options_for(form, ("closed",))

@@ -55,6 +55,8 @@ def compared(
 ) -> pd.DataFrame:
     """Every cell against a reference on the samples that both answered.
 
+    A cell without any answer, all of whose samples failed, has no row.
+
     Columns: cell, difference of accuracy with low and high (cluster bootstrap over scenes, paired),
     p_value (permutation of the pairs, scene by scene), p_holm (the same, Holm within this family),
     p_mcnemar (exact, which takes questions about one scene for independent and is too sure; NaN
@@ -79,7 +81,7 @@ def compared(
     images = results.drop_duplicates("sample_id").set_index("sample_id").image_id
     if reference not in answers:
         raise ParameterError(f"reference: expected a cell with answers, got {reference!r}")
-    wanted = [c for c in answers if c != reference] if cells is None else list(cells)
+    wanted = [c for c in (answers if cells is None else cells) if c in answers and c != reference]
     rows = []
     for cell in wanted:
         both = answers[[cell, reference]].dropna().astype(float)

@@ -142,7 +142,7 @@ def evaluate(
             limit=limit, loading=loading,
         )  # fmt: skip
     if dry_run:
-        for text in description(runs, chosen):
+        for text in description(runs):
             show(Text(text), soft_wrap=True)
         return {"runs": [plan(run) for run in runs]}
     for run in runs:

@@ -9,22 +9,19 @@ from analysis.ablation import Configuration
 from analysis.ablation.configuration import FULL
 from analysis.datasets import BENCHMARKS
 from mitheory.errors import MitheoryError
+from mitheory.models.staging import PUBLISHED
 from mitheory.selection import SELECTORS
 
 from .plan import Run
-from .tables import PaperTable
 
 GIVEN = {"visual", "text"}
 """What every model has."""
 
 
-def description(runs: Sequence[Run], table: PaperTable | None = None) -> Iterator[str]:
-    """A paragraph for each run, and what of a table is not run."""
+def description(runs: Sequence[Run]) -> Iterator[str]:
+    """A paragraph for each run."""
     for run in runs:
         yield "\n".join(_lines(run)) + "\n"
-    if table is not None:
-        for method, why in table.elsewhere.items():
-            yield f"not run: {method} {why}, where these adapters do not prune\n"
 
 
 def plan(run: Run) -> dict[str, Any]:
@@ -97,5 +94,9 @@ def _cell(cell: Configuration) -> str:
         n for n in method.required({**method.defaults, **given, **weight}, cell.mode)
         if n not in GIVEN
     ]  # fmt: skip
+    if cell.inside:
+        layers = cell.layers or PUBLISHED[cell.method].layers
+        where = ", before layers " + ", ".join(map(str, layers)) + " of the decoder"
+        return f"{cell.method}, keep {cell.budget:.4g}{where}{options}{draw}"
     asked = f" [needs {', '.join(needs)}]" if needs else ""
     return f"{cell.method}, keep {cell.budget:.4g}{options}{draw}{asked}"

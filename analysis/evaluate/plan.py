@@ -9,11 +9,14 @@ from typing import Any
 
 from analysis.ablation import Configuration, Source, expand
 from analysis.ablation.configuration import FULL as FULL_METHOD
-from analysis.ablation.configuration import PAPER_WEIGHT
+from analysis.ablation.configuration import PAPER_WEIGHT, WHERE_PUBLISHED
 from analysis.ablation.grids import parse_axes
 from analysis.ablation.reporting import reference_of
 from analysis.datasets import BENCHMARKS
+from mitheory.checks import lookup
 from mitheory.errors import ParameterError
+from mitheory.models.staging import OBSERVED
+from mitheory.selection import SELECTORS
 
 from .tables import PaperModel, PaperTable, Wanted
 
@@ -176,7 +179,9 @@ def cells_of(methods: Sequence[str], budgets: str, axes: Mapping[str, Any]) -> l
     found = [Configuration(FULL_METHOD)]
     for method in methods:
         weight = {"relevance_weight": PAPER_WEIGHT} if method in WEIGHTED else {}
-        own = {"method": method, **parse_axes([f"budget={budgets}"]), **weight, **axes}
+        needed = lookup(method, SELECTORS, "method").requires
+        place = {"inside": WHERE_PUBLISHED} if set(OBSERVED) & set(needed) else {}
+        own = {"method": method, **parse_axes([f"budget={budgets}"]), **weight, **place, **axes}
         found += expand(own)
     return list({cell.identity: cell for cell in found}.values())
 

@@ -77,7 +77,6 @@ class PaperTable:
     models : blocks of rows, by a name
     metrics : columns, by their printed name
     methods : axes of the grid, by the method's printed name
-    elsewhere : printed methods that are not run, and why
     limit : the first so many questions; 0 takes all
     """
 
@@ -85,7 +84,6 @@ class PaperTable:
     models: Mapping[str, PaperModel]
     metrics: Mapping[str, Wanted]
     methods: Mapping[str, Mapping[str, Any]]
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
     limit: int = 0
 
     def wanted(self, model: PaperModel) -> dict[str, Wanted]:

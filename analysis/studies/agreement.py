@@ -22,7 +22,7 @@ from analysis.settings import CDPRUNER, INTERNALS
 from mitheory.bundle import Bundle, Sample
 from mitheory.errors import ParameterError
 from mitheory.models.fruitfly import FruitFlyAdapter
-from mitheory.models.fruitfly.staged import FINAL_NORM
+from mitheory.models.staging import FINAL_NORM
 from mitheory.selection import SELECTORS
 from mitheory.statistics import cluster_bootstrap_table
 

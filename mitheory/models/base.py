@@ -62,14 +62,14 @@ class Stage:
     ----------
     layer : block before which it prunes
     method : a name of `SELECTORS`
-    budget : tokens to keep (a ratio is one of the tokens there), or one int for each sample
+    budget : tokens to keep (a ratio is one of the tokens there), or one for each sample
     options : of the method
     mode : "exact" or "faithful"
     """
 
     layer: int
     method: str
-    budget: int | float | tuple[int, ...]
+    budget: int | float | tuple[int | float, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     mode: Mode = "exact"
 
@@ -120,14 +120,25 @@ class ModelAdapter(Protocol):
 
 
 @runtime_checkable
-class OpenAdapter(ModelAdapter, Protocol):
-    """A model that can also be looked into; pruning before its decoder needs none of it.
+class StagedAdapter(ModelAdapter, Protocol):
+    """A model that can also be pruned inside its decoder.
 
     `n_layers` and `decoder` are the number and the sizes of the decoder's layers.
     """
 
     n_layers: int
     decoder: Decoder
+
+    def answer_staged(
+        self, samples: Sequence[Sample], stages: Sequence[Stage], *, seed: int | Sequence[int] = 0
+    ) -> list[StagedAnswer]:
+        """Answers when visual tokens are dropped, or merged, at several places in the decoder."""
+        ...
+
+
+@runtime_checkable
+class OpenAdapter(StagedAdapter, Protocol):
+    """A model that can also be looked into; pruning before its decoder needs none of it."""
 
     def attention(self, samples: Sequence[Sample]) -> list[Tensor]:
         """What every word looks at among all visual tokens: (layers, heads, n_t, n_v) each."""
@@ -142,10 +153,4 @@ class OpenAdapter(ModelAdapter, Protocol):
     ) -> list[dict[str, Tensor]]:
         """What a selector may ask of the decoder right before block `layer`, by the names of
         `select`: the attention of the block before, its keys, and the states it gives."""
-        ...
-
-    def answer_staged(
-        self, samples: Sequence[Sample], stages: Sequence[Stage], *, seed: int | Sequence[int] = 0
-    ) -> list[StagedAnswer]:
-        """Answers when visual tokens are dropped, or merged, at several places in the decoder."""
         ...

@@ -15,6 +15,7 @@ from ...bundle import Sample
 from ...errors import MissingInputError, ParameterError, ShapeError
 from ...selection.inputs import SHAPES
 from ..base import Answer, Example, Order, PositionIds, Stage, StagedAnswer
+from ..staging import check_stages
 from . import staged
 from .checkpoint import default_device, load, revision
 from .network import EXPANSION, Block
@@ -292,7 +293,7 @@ class FruitFlyAdapter:
         ((144, 72, 9, 9), [72, 9])
         """
         size = len(samples)
-        budgets = staged.check_stages(stages, size, len(self.model.decoder.blocks))
+        budgets = check_stages(stages, size, len(self.model.decoder.blocks))
         seeds = [seed] * size if isinstance(seed, int) else list(seed)
         if len(seeds) != size:
             raise ShapeError(f"seed: expected one or {size} of them, got {len(seeds)}")

@@ -15,27 +15,19 @@ import torch
 from torch import Tensor
 
 from ...bundle import Sample
-from ...errors import ParameterError, ShapeError
+from ...errors import ShapeError
 from ...selection import SELECTORS, Selection, select_batch
 from ...selection.inputs import SHAPES
 from ..base import Stage
+from ..staging import FINAL_NORM, OBSERVED
 from .network import Block, Decoder, rotary_angles, visible
 from .vocabulary import encode
-
-FINAL_NORM = ("dart",)
-"""Methods whose public code reads the states behind the model's final norm."""
 
 BY_TOKEN = (
     "cls_attention", "patch_attention", "encoder_features", "encoder_keys", "clip_visual",
     "clip_text", "relevant",
 )  # fmt: skip
 """What samples hold besides V and T that a stage may ask for."""
-
-
-OBSERVED = (
-    "text_attention", "llm_visual_states", "llm_text_states", "llm_visual_keys", "llm_text_keys",
-)  # fmt: skip
-"""What a stage may ask of the block before it."""
 
 
 @dataclass(frozen=True)
@@ -257,30 +249,3 @@ def merged(tokens: Tensor, into: Tensor, rule: str) -> Tensor:
     if rule == "add_mean":
         return tokens + total / count.clamp(min=1)
     return (tokens + total) / (count + 1)
-
-
-def check_stages(stages: Sequence[Stage], n_samples: int, n_layers: int) -> list[list[int | float]]:
-    """Budgets by stage and sample.
-
-    Raises
-    ------
-    ParameterError
-        If a layer is none of the decoder's, or the layers do not ascend.
-    ShapeError
-        If a stage has budgets for another number of samples.
-    """
-    layers = [stage.layer for stage in stages]
-    if any(not 0 <= layer < n_layers for layer in layers) or layers != sorted(set(layers)):
-        raise ParameterError(
-            f"stages: expected ascending layers within 0..{n_layers - 1}, got {layers}"
-        )
-    found = []
-    for stage in stages:
-        own = stage.budget if isinstance(stage.budget, tuple) else (stage.budget,) * n_samples
-        if len(own) != n_samples:
-            raise ShapeError(
-                f"budget before layer {stage.layer}: expected one or {n_samples} of them, "
-                f"got {len(own)}"
-            )
-        found.append(list(own))
-    return found

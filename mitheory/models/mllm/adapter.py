@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
@@ -16,7 +16,8 @@ from ...budgets import Decoder
 from ...bundle import Sample
 from ...checks import check_count
 from ...errors import MissingInputError, ParameterError, ShapeError
-from ..base import Answer, Example, Order, PositionIds
+from ..base import Answer, Example, Order, PositionIds, Stage, StagedAnswer
+from ..staging import check_stages
 from . import answering
 from .base import Family
 from .cutting import Merges
@@ -26,6 +27,7 @@ from .prompting import FRAMES, Asked, prepared
 from .records import Encoded
 from .registry import family_of
 from .selecting import of_encoder
+from .staged import Staged, encoder_is_read
 
 LOADING = ("device", "dtype", "device_map", "attn_implementation", "decoder")
 """Options of `from_pretrained` that are no part of the revision."""
@@ -330,14 +332,79 @@ class MllmAdapter:
             raise ShapeError(
                 f"merges: expected one per sample ({len(samples)}) beside keep, got {len(merges)}"
             )
-        size = 1 if self.generation["do_sample"] else self.batch_size
         found: list[Answer] = []
-        for start in range(0, len(samples), size):
-            part = slice(start, start + size)
+        for start in range(0, len(samples), self._at_a_time):
+            part = slice(start, start + self._at_a_time)
             own = None if keep is None else list(keep[part])
             averages = None if merges is None else list(merges[part])
             found += self._answered(samples[part], own, positions, averages)
         return found
+
+    def answer_staged(
+        self, samples: Sequence[Sample], stages: Sequence[Stage], *, seed: int | Sequence[int] = 0
+    ) -> list[StagedAnswer]:
+        """What the model says when visual tokens are dropped, or merged, inside its decoder.
+
+        Every stage chooses among the tokens still there, what is kept stays at its position id, and
+        dropped tokens are computed, cached and seen by no layer from there on. Methods that read
+        the decoder are given every token after the last image as words, as in their public codes;
+        all others T. Where `generation` samples, every question is asked alone.
+
+        Parameters
+        ----------
+        samples : of `encode`
+        stages : in the order of their layers, 1 and up: pruning before layer 0 is that of `answer`
+        seed : of methods that draw, one for all or one per sample
+
+        Raises
+        ------
+        MissingInputError
+            If a sample holds no image, or a method needs what is not there.
+        ParameterError
+            If a layer is none of the decoder's, or the layers do not ascend; for attention other
+            than "sdpa" and "eager", and for generation with prompts in chunks or a static cache.
+        ShapeError
+            If there are budgets or seeds for another number of samples.
+        MitheoryError
+            As `select` does, for a stage: a budget above what is left, ...
+        """
+        if not self.n_layers:
+            raise MissingInputError(
+                "answer_staged: this model was loaded for extraction, without its decoder; load it "
+                "with decoder=True"
+            )
+        size = len(samples)
+        budgets = check_stages(stages, size, self.n_layers, first=1)
+        seeds = [seed] * size if isinstance(seed, int) else list(seed)
+        if len(seeds) != size:
+            raise ShapeError(f"seed: expected one or {size} of them, got {len(seeds)}")
+        found: list[StagedAnswer] = []
+        for part in _chunks(range(size), self._at_a_time):
+            own = [
+                replace(stage, budget=tuple(every[i] for i in part))
+                for stage, every in zip(stages, budgets, strict=True)
+            ]
+            found += self._answered_staged(
+                [samples[i] for i in part], own, [seeds[i] for i in part]
+            )
+        return found
+
+    @property
+    def _at_a_time(self) -> int:
+        """Questions that are asked together: where answers are drawn, one, with its own seed."""
+        return 1 if self.generation["do_sample"] else self.batch_size
+
+    def _answered_staged(
+        self, samples: Sequence[Sample], stages: Sequence[Stage], seeds: Sequence[int]
+    ) -> list[StagedAnswer]:
+        encoded, columns = self._shown(samples, attention=encoder_is_read(stages))
+        staged = Staged(self.family, encoded, stages, seeds=seeds, columns=columns)
+        with staged.running():
+            answers = self._said(samples, lambda: self.family.prune(encoded, positions="kept"))
+        return [
+            StagedAnswer(answer, tuple(stage[i] for stage in staged.kept), counts)
+            for i, (answer, counts) in enumerate(zip(answers, staged.tokens_per_layer, strict=True))
+        ]
 
     def _answered(
         self,
@@ -346,14 +413,25 @@ class MllmAdapter:
         positions: PositionIds,
         merges: Merges | None = None,
     ) -> list[Answer]:
+        merged = any(merge is not None for merge in merges or ())
+        encoded, _ = self._shown(samples, attention=merged)
+        return self._said(
+            samples,
+            lambda: self.family.prune(encoded, keep, positions=positions, merges=merges),
+        )
+
+    def _shown(
+        self, samples: Sequence[Sample], *, attention: bool = False
+    ) -> tuple[Encoded, list[Tensor]]:
+        """The samples' images encoded again, with the columns of T."""
         asked = []
         for sample in samples:
             if sample.image is None:
                 raise MissingInputError(f"answer: sample {sample.sample_id!r} holds no image")
             image = sample.image.cpu().numpy()
             asked.append(_asked(image, sample.question, sample.metadata, sample.sample_id))
-        inputs, _ = self._prepared(asked)
-        encoded = self.family.encode(inputs, attention=any(m is not None for m in merges or ()))
+        inputs, columns = self._prepared(asked)
+        encoded = self.family.encode(inputs, attention=attention)
         for i, sample in enumerate(samples):
             total = len(encoded.columns(i))
             if total != sample.n_v:
@@ -361,14 +439,18 @@ class MllmAdapter:
                     f"sample {sample.sample_id!r}: expected {total} visual tokens under these "
                     f"options, got {sample.n_v}"
                 )
+        return encoded, columns
+
+    def _said(
+        self, samples: Sequence[Sample], pruned: Callable[[], dict[str, Any]]
+    ) -> list[Answer]:
+        """Answers to prompts that are made anew for every call of the model."""
         truths = [self._tokens(s.answer) if s.answer else [] for s in samples]
-        pruned = self.family.prune(encoded, keep, positions=positions, merges=merges)
-        log_truths = answering.log_prob_of(self.model, pruned, truths)
+        log_truths = answering.log_prob_of(self.model, pruned(), truths)
         with torch.random.fork_rng(enabled=bool(self.generation["do_sample"])):
             if self.generation["do_sample"]:
                 torch.manual_seed(crc32(samples[0].sample_id.encode()))
-            pruned = self.family.prune(encoded, keep, positions=positions, merges=merges)
-            tokens, log_probs = answering.said(self.model, pruned, self.generation)
+            tokens, log_probs = answering.said(self.model, pruned(), self.generation)
         texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         triples = zip(texts, log_probs, log_truths, strict=True)
         return [Answer(text.strip(), said, truth) for text, said, truth in triples]
