@@ -169,8 +169,8 @@ def measured(
 ) -> pd.DataFrame:
     """One row for each method, budget and stage.
 
-    A method that cannot run on a model, for want of a class token for instance, has one row without
-    a stage whose note says why.
+    A method that cannot run on a model, for want of a class token or of layers for instance, has
+    one row without a stage whose note says why.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def measured(
             calls = stages(model, inputs, method, budget, options)
             next(iter(calls.values()))()
             calls["whole"]()
-        except MissingInputError as error:
+        except (MissingInputError, ParameterError) as error:
             rows.append({**own, "stage": "", "note": str(error)})
             continue
         peaks = peaks_of(calls, model, device)
@@ -225,8 +225,9 @@ def stages(
 
     Raises
     ------
-    MissingInputError
-        If the method looks at what the model does not have; by calling a stage, too.
+    MissingInputError, ParameterError
+        If the method looks at what the model does not have, or prunes where it has no layer; by
+        calling a stage, too.
     """
     family = family_of(model)
     behind = torch.arange(inputs["input_ids"].shape[1], device=inputs["input_ids"].device)

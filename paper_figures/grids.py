@@ -12,7 +12,7 @@ from . import labels
 from .results import Results
 
 SOURCE = ("model", "dataset", "split")
-AXES = ("mode", "scope", "positions", "order", "search")
+AXES = ("mode", "scope", "positions", "order", "search", "inside")
 """Axes of a cell besides its method, budget, options and draw."""
 SIGNS: Mapping[str, str] = {"relevance_weight": "λ", "temperature": "τ"}
 
@@ -81,8 +81,12 @@ def _said(axis: str, value: object) -> str:
     --------
     >>> _said("option_relevance_weight", "paper"), _said("option_temperature", 0.1)
     ("λ as the paper's", 'τ = 0.1')
+    >>> _said("inside", "3+7+16"), _said("inside", "")
+    ('inside 3+7+16', 'before the decoder')
     """
     name = axis.removeprefix("option_")
+    if name == "inside":
+        return f"inside {value}" if value else "before the decoder"
     if (name, value) == ("relevance_weight", "paper"):
         return "λ as the paper's"
     text = f"{value:g}" if isinstance(value, float) else str(value)

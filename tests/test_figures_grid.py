@@ -111,6 +111,17 @@ def test_variants_of_a_method_are_curves_of_their_own():
     assert len({look.color for look in looks.values()}) == 2
 
 
+def test_a_method_before_and_inside_the_decoder_is_two_curves():
+    """Where a cell prunes is an axis like any other: never averaged over."""
+    first, second = (
+        rows_of({0: scores}, [("divprune", 64.0, {})]).assign(inside=where, cell=f"c{where}")
+        for where, scores in (("", [1.0, 1, 0]), ("3+7", [0.0, 0, 1]))
+    )
+    table = grid_budget.data(results_of(pd.concat([first, second], ignore_index=True)))
+    found = dict(zip(table.label, table.estimate.round(2), strict=True))
+    assert found == {"DivPrune (before the decoder)": 0.67, "DivPrune (inside 3+7)": 0.33}
+
+
 def test_sources_are_panels():
     """A panel for each model and data set, intervals made from its own questions."""
     rows = pd.concat([rows_of({1: [1, 0, 1]}), rows_of({1: [0, 0, 0, 1]}, dataset="gqa")])
