@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 
 from analysis.progress import console
+from analysis.settings import CDPRUNER
 from analysis.studies.cost import torch_peaks
 from mitheory import provenance, prune
 from mitheory.errors import MissingInputError, ParameterError
@@ -48,7 +49,7 @@ METHODS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("random", {}),
     ("similarity", {}),
     ("divprune", {}),
-    ("cdpruner", {}),
+    ("cdpruner", CDPRUNER),
     ("visionzip", {}),
     ("vispruner", {}),
     ("fastv", {}),
