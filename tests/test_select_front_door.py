@@ -417,9 +417,10 @@ def test_bad_input_is_refused_by_name(change, error, message):
 
 @METHODS
 def test_each_missing_input_is_named_with_its_method(method):
+    given = {**good(), "received_attention": None}  # does in place of the matrix
     for missing in set(SELECTORS[method].requires) - {"visual"}:
         with pytest.raises(MissingInputError, match=rf"{method} needs '{missing}'"):
-            select(method, **{**good(), missing: None}, budget=3)
+            select(method, **{**given, missing: None}, budget=3)
 
 
 def test_an_unknown_method_is_answered_with_the_near_and_the_known():
