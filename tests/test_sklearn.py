@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
@@ -46,7 +47,8 @@ BLIND = [
 
 
 def outcomes(estimator: TokenPruner) -> dict[str, set[str]]:
-    with pytest.warns(match="SCIPY_ARRAY_API"):  # a check that needs a variable of the environment
+    with warnings.catch_warnings():  # later versions tell of a check that needs SCIPY_ARRAY_API
+        warnings.simplefilter("ignore", SkipTestWarning)
         results = check_estimator(
             estimator, expected_failed_checks=EXPECTED_FAILED_CHECKS, on_fail=None
         )
@@ -62,7 +64,7 @@ def test_scikit_learns_own_checks_of_methods_that_read_no_prompt(name):
     assert found.get("failed", set()) == set()
     assert found["xfail"] == set(EXPECTED_FAILED_CHECKS)  # each of them does fail
     assert len(found["passed"]) >= 35
-    assert found["skipped"] == {"check_array_api_input"}
+    assert found.get("skipped", set()) <= {"check_array_api_input"}  # not in the oldest version
 
 
 def test_scikit_learns_own_checks_of_a_method_that_reads_the_prompt():
