@@ -15,7 +15,8 @@ from selection_cases import inputs
 from mitheory import select
 from mitheory.errors import MissingInputError, ParameterError
 from mitheory.selection import greedy, lazy_greedy
-from mitheory.selection.log_mass import log_mass_rows
+from mitheory.selection.log_mass import AT_ONCE, log_mass_rows
+from mitheory.selection.saturation import saturating_greedy, saturating_lazily
 from mitheory.setfunctions import LogMass
 
 SEEDS = st.integers(0, 2**20)
@@ -229,3 +230,64 @@ def test_attention_that_reaches_nobody_is_refused():
         select("log_mass_attention", **nothing, budget=3)
     with pytest.raises(ParameterError, match="attention_power"):
         select("log_mass_attention", **case, budget=3, attention_power=-1.0)
+
+
+def columns_of(seed, n, m, copies):
+    """Probabilities (1, m, n) of m rows, some columns said twice, and weights (1, m)."""
+    rng = torch.Generator().manual_seed(seed)
+    p = (3 * torch.randn(1, m, n, generator=rng, dtype=torch.float64)).softmax(-1)
+    p[..., n - copies :] = p[..., :copies]
+    return p, torch.rand(1, m, generator=rng, dtype=torch.float64)
+
+
+@given(SEEDS, st.integers(2, 60), st.integers(1, 40), FLOORS, st.data())
+def test_lazily_is_eagerly(seed, n, m, floor, data):
+    """Choices and gains are those of looking at every column, ties to the lowest index included."""
+    p, weights = columns_of(seed, n, m, data.draw(st.integers(0, n // 2)))
+    budget = data.draw(st.integers(1, n))
+    start = torch.full_like(weights, floor)
+
+    def all_gains(mass):
+        return (weights[:, None] @ torch.log1p(p / mass[..., None]))[:, 0]
+
+    def some_gains(columns, mass):
+        return torch.log1p(columns / mass) @ weights[0]
+
+    eager = saturating_greedy(p, start, all_gains, torch.add, budget, scale=4.0)
+    chosen, gains, _ = saturating_lazily(
+        p[0].T.contiguous(), start[0], some_gains, torch.add, budget, scale=4.0
+    )
+    assert chosen == eager.indices[0].tolist()
+    assert gains == pytest.approx(eager.gains[0].tolist(), rel=1e-12, abs=1e-15)
+
+
+def test_lazily_looks_at_few():
+    """Sixteen groups of alike columns: after the first look at all, each choice needs a group."""
+    p = torch.eye(16, dtype=torch.float64).repeat_interleave(32, 1)[None] / 32
+    weights = torch.linspace(1.0, 2.0, 16, dtype=torch.float64)[None]
+
+    def gains(columns, mass):
+        return torch.log1p(columns / mass) @ weights[0]
+
+    start = torch.full_like(weights, 1e-3)
+    chosen, _, looked = saturating_lazily(
+        p[0].T.contiguous(), start[0], gains, torch.add, 16, scale=4.0
+    )
+    assert sorted(chosen) == list(range(0, 512, 32))  # the first of every group
+    assert chosen == sorted(chosen, reverse=True)  # heaviest first
+    assert looked <= 512 + 15 * 80  # eagerly 512 + 511 + ...
+
+
+@pytest.mark.parametrize("method", ["log_mass", "log_mass_attention"])
+def test_large_samples_keep_what_their_set_function_says(method):
+    """Of more than `AT_ONCE` probabilities, where choices are lazy: greedy on the definition."""
+    case = one(3, n_v=270, n_t=5)
+    options = OPTIONS | {"floor": 1e-2}
+    power = {"attention_power": 0.5} if method == "log_mass_attention" else {}
+    given_ = {n: x for n, x in case.items() if n != "patch_attention" or power}
+    kept = select(method, **given_, budget=40, **options, **power)
+    twin = greedy(literal(case, **power), 40)
+    assert AT_ONCE < 275 * 270
+    assert kept.indices.tolist() == twin.indices.tolist()
+    assert kept.gains.tolist() == pytest.approx(twin.gains.tolist(), abs=1e-9)
+    assert kept.evaluations < sum(270 - t for t in range(40))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -11,11 +13,13 @@ from ..errors import ParameterError
 from .attention import column_sums
 from .engine import Picks, product
 from .kernels import check_at_least_zero
-from .saturation import saturating_greedy
+from .saturation import saturating_greedy, saturating_lazily
 
 TEMPERATURE = 0.05
 VISUAL_WEIGHT = 0.8
 FLOOR = 1e-4
+AT_ONCE = 2**16
+"""Probabilities of a sample up to which looking at all of them is cheaper than choosing which."""
 
 
 def log_mass(
@@ -144,12 +148,33 @@ def _log_mass(
     if not number or not 0 < floor < float("inf"):
         raise ParameterError(f"floor: expected a positive number, got {floor!r}")
 
+    start = torch.full_like(weights, floor)
+    coarse = 1 + (1 + rarity) / min(text_temperature, visual_temperature)
+    watched = posterior.requires_grad or weights.requires_grad
+    if posterior.is_cpu and not watched and posterior[0].numel() > AT_ONCE:
+        return _lazily(posterior, weights, start, budget, coarse)
+
     def gains(mass: Tensor) -> Tensor:
         return (weights[:, None] @ torch.log1p(posterior / mass[..., None]))[:, 0]
 
-    start = torch.full_like(weights, floor)
-    coarse = 1 + (1 + rarity) / min(text_temperature, visual_temperature)
     return saturating_greedy(posterior, start, gains, torch.add, budget, scale=coarse)
+
+
+def _lazily(posterior: Tensor, weights: Tensor, start: Tensor, budget: int, scale: float) -> Picks:
+    """One sample after the other, looking only where a gain may be the best."""
+
+    def gains(weight: Tensor, columns: Tensor, mass: Tensor) -> Tensor:
+        return torch.log1p(columns / mass) @ weight
+
+    found = [
+        saturating_lazily(
+            rows.T.contiguous(), own, partial(gains, weight), torch.add, budget, scale=scale
+        )
+        for rows, weight, own in zip(posterior, weights, start, strict=True)
+    ]
+    chosen, gained, spent = zip(*found, strict=True)
+    values = torch.tensor(gained, dtype=posterior.dtype)
+    return Picks(torch.tensor(chosen), values, max(spent), "1-1/e", spent=spent)
 
 
 def log_mass_rows(
