@@ -11,6 +11,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from analysis.ablation import Configuration, ablate
+from analysis.ablation.running import job_of
 from analysis.ablation.selecting import sample_seed
 from analysis.cli import app
 from analysis.datasets import benchmark
@@ -83,6 +85,47 @@ def test_a_tiny_llava_from_its_folder_to_scores(checkpoint, tmp_path):
         expected = score(chosen, records, answers).table
         assert found[found.cell == cell.identity].value.tolist() == expected.value.tolist()
     assert len(texts) > 1  # a model that always says the same would hide a mix-up
+
+
+def test_merged_tokens_are_shown_as_averages(checkpoint, tmp_path):
+    """VisionZip in a grid: answers are those to its averages, which are other than those to the
+    kept tokens; two ways to merge into one kept set are two questions."""
+    root = asked(files.write_jsonl(tmp_path / "own" / "x.jsonl", []) or tmp_path / "own")
+    cells = [
+        Configuration("visionzip", 4, {"contextual": count}, mode=mode)
+        for count, mode in ((3, "exact"), (3, "faithful"), (0, "exact"))
+    ]
+    bundle = run(
+        Extraction(str(checkpoint), "folder", root=root, dtype="float32", loading=LOADING),
+        tmp_path / "bundle",
+    )
+    job = job_of(bundle.path, tmp_path / "out", str(checkpoint), seed=0, loading=LOADING)
+    paths = ablate(cells, job)
+    adapter = load_adapter(checkpoint, **LOADING)
+    moved = 0
+    for cell, path in zip(cells, paths, strict=True):
+        rows = pd.read_parquet(path).set_index("sample_id")
+        assert not rows.unmerged.any()
+        assert rows.error.isna().all()
+        for sample in bundle:
+            needed = {n: getattr(sample, n) for n in ("cls_attention", "encoder_keys")}
+            kept = select(
+                "visionzip",
+                visual=sample.visual,
+                budget=4,
+                mode=cell.mode,
+                **cell.options,
+                **needed,
+            )
+            (answer,) = adapter.answer([sample], [kept.sorted], merges=[kept.merge])
+            (plain,) = adapter.answer([sample], [kept.sorted])
+            row = rows.loc[sample.sample_id]
+            assert row.prediction == answer.text
+            assert row.log_prob == pytest.approx(answer.log_prob_truth, abs=1e-4)
+            moved += abs(answer.log_prob_truth - plain.log_prob_truth) > 1e-3
+    assert moved >= 4
+    again = pd.concat(map(pd.read_parquet, ablate(cells, job)), ignore_index=True)
+    assert len(again) == 3 * len(bundle)
 
 
 def test_extraction_needs_no_decoder(checkpoint, tmp_path):

@@ -28,9 +28,10 @@ from mitheory.io import atomic_write_json, atomic_write_parquet
 from mitheory.models.base import StagedAdapter
 from mitheory.models.resolving import NamedAdapter, checkpoint_identity, load_adapter
 from mitheory.models.staging import PUBLISHED, stages_of
+from mitheory.selection import Merge
 
 from .configuration import Configuration, digest
-from .selecting import kept_sets, options_of, sample_seed, set_hash
+from .selecting import Merged, kept_sets, options_of, sample_seed, set_hash, shown_of
 from .sources import Source
 
 BATCHES_PER_FILE = 32
@@ -231,9 +232,9 @@ def _select(cell: Configuration, job: Job) -> None:
     atomic_write_parquet(job.kept(cell), table)
 
 
-Question = tuple[str, str, str, str, tuple[int, ...] | Configuration]
-"""Sample, positions, order, hash of what is shown, and what is shown: tokens, or, where a method
-prunes inside the decoder, the cell that says how."""
+Question = tuple[str, str, str, str, tuple[int, ...] | Merged | Configuration]
+"""Sample, positions, order, hash of what is shown, and what is shown: tokens, tokens with what is
+averaged into them, or, where a method prunes inside the decoder, the cell that says how."""
 
 
 def questions_of(cell: Configuration, job: Job) -> list[Question]:
@@ -241,10 +242,11 @@ def questions_of(cell: Configuration, job: Job) -> list[Question]:
     if cell.inside:
         names = Bundle.open(job.bundle).sample_ids
         return [(name, cell.positions, cell.order, _shown_inside(cell), cell) for name in names]
-    table = pd.read_parquet(job.kept(cell)).dropna(subset=["kept"])
+    table = pd.read_parquet(job.kept(cell))
     return [
-        (name, cell.positions, cell.order, set_hash(kept, cell.order), tuple(map(int, kept)))
-        for name, kept in zip(table.sample_id, table.kept, strict=True)
+        (name, cell.positions, cell.order, set_hash(shown, cell.order), shown)
+        for name, shown in zip(table.sample_id, shown_of(table), strict=True)
+        if shown is not None
     ]
 
 
@@ -306,11 +308,18 @@ def _asker(adapter: NamedAdapter, question: Question, seed: int) -> Ask:
         return partial(_staged, cast("StagedAdapter", adapter), shown, seed)
 
     def ask(samples: list[Sample], members: Sequence[Question]) -> list[dict[str, Any]]:
-        keep = [torch.tensor(q[4], dtype=torch.long) for q in members]
-        found = adapter.answer(samples, keep, positions=positions, order=order)  # type: ignore[arg-type]
+        shown = [q[4].kept if isinstance(q[4], Merged) else q[4] for q in members]
+        keep = [torch.tensor(own, dtype=torch.long) for own in shown]
+        merges = [_merge(q[4]) for q in members]
+        more: dict[str, Any] = {"merges": merges} if any(merges) else {}
+        found = adapter.answer(samples, keep, positions=positions, order=order, **more)  # type: ignore[arg-type]
         return [{"prediction": a.text, "log_prob": a.log_prob_truth} for a in found]
 
     return ask
+
+
+def _merge(shown: object) -> Merge | None:
+    return Merge(torch.tensor(shown.into), shown.rule) if isinstance(shown, Merged) else None
 
 
 def _staged(
@@ -384,9 +393,7 @@ def joined(cell: Configuration, job: Job, answers: pd.DataFrame, index: Index) -
     shown = (
         _shown_inside(cell)
         if cell.inside
-        else [
-            None if f else set_hash(k, cell.order) for k, f in zip(kept.kept, failed, strict=True)
-        ]
+        else [None if own is None else set_hash(own, cell.order) for own in shown_of(kept)]
     )
     counts = [0 if f else len(set(k)) for k, f in zip(kept.kept, failed, strict=True)]
     table = pd.DataFrame(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
@@ -28,14 +29,24 @@ from .searching import searched
 BATCH = 128
 
 
+@dataclass(frozen=True)
+class Merged:
+    """Kept tokens into which others are averaged: what a `Merge` holds, hashable."""
+
+    kept: tuple[int, ...]
+    into: tuple[int, ...]
+    rule: str
+
+
 def kept_sets(
     configuration: Configuration, samples: Sequence[Sample], model: Words, *, seed: int
 ) -> pd.DataFrame:
     """What is kept of every sample.
 
-    Columns: sample_id, kept (indices in order of choice, None where it failed), unmerged (whether
-    the method averages dropped tokens into kept ones, which the model is not shown here), seconds
-    (of this sample's batch, shared equally), error.
+    Columns: sample_id, kept (indices in order of choice, None where it failed), into and merge_rule
+    (of the `Merge`, where the method averages dropped tokens into kept ones and the model can be
+    shown the averages), unmerged (whether it averages and the model cannot), seconds (of this
+    sample's batch, shared equally), error.
 
     A batch in which one sample fails is done again sample by sample, so that one bad sample
     costs no other.
@@ -65,8 +76,8 @@ def _alone(
         return _selected(configuration, [sample], model, seed)
     except MitheoryError as error:
         message = f"{type(error).__name__}: {error}"
-        return [{"sample_id": sample.sample_id, "kept": None, "unmerged": False,
-                 "seconds": float("nan"), "error": message}]  # fmt: skip
+        return [{"sample_id": sample.sample_id, "kept": None, "into": None, "merge_rule": None,
+                 "unmerged": False, "seconds": float("nan"), "error": message}]  # fmt: skip
 
 
 def _selected(
@@ -75,10 +86,13 @@ def _selected(
     clock = time.perf_counter()
     kept = _choose(configuration, samples, model, seed)
     seconds = (time.perf_counter() - clock) / len(samples)
+    can_merge = getattr(model, "can_merge", False)
+    merges = [k.merge if can_merge else None for k in kept]
     return [
-        {"sample_id": s.sample_id, "kept": k.indices.tolist(), "unmerged": k.merge is not None,
-         "seconds": seconds, "error": None}
-        for s, k in zip(samples, kept, strict=True)
+        {"sample_id": s.sample_id, "kept": k.indices.tolist(),
+         "into": m and m.into.tolist(), "merge_rule": m and m.rule,
+         "unmerged": k.merge is not None and m is None, "seconds": seconds, "error": None}
+        for s, k, m in zip(samples, kept, merges, strict=True)
     ]  # fmt: skip
 
 
@@ -169,8 +183,22 @@ def sample_seed(sample_id: str, seed: int, draw: int) -> int:
     return crc32(own.encode())
 
 
-def set_hash(kept: Sequence[int], order: str) -> str:
-    """Names what the model is shown: the set, or the sequence where it is shown in pick order.
+def shown_of(kept: pd.DataFrame) -> list[tuple[int, ...] | Merged | None]:
+    """What the model is shown of every row of `kept_sets`; None where there is nothing."""
+    found: list[tuple[int, ...] | Merged | None] = []
+    for own, into, rule in zip(kept.kept, kept.into, kept.merge_rule, strict=True):
+        if not pd.api.types.is_list_like(own):
+            found.append(None)
+        elif not pd.api.types.is_list_like(into):
+            found.append(tuple(map(int, own)))
+        else:
+            found.append(Merged(tuple(sorted(map(int, own))), tuple(map(int, into)), rule))
+    return found
+
+
+def set_hash(kept: Sequence[int] | Merged, order: str) -> str:
+    """Names what the model is shown: the set, or the sequence where it is shown in pick order; of
+    merged tokens also what they are averages of.
 
     Examples
     --------
@@ -179,5 +207,8 @@ def set_hash(kept: Sequence[int], order: str) -> str:
     >>> set_hash([3, 1], "pick") == set_hash([1, 3], "pick")
     False
     """
-    shown = kept if order == "pick" else sorted(kept)
-    return hashlib.sha256(",".join(map(str, shown)).encode()).hexdigest()[:16]
+    if isinstance(kept, Merged):
+        named = f"{kept.rule}:" + ",".join(map(str, kept.into))
+    else:
+        named = ",".join(map(str, kept if order == "pick" else sorted(kept)))
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
