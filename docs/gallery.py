@@ -1,7 +1,7 @@
 """The gallery: every figure of `paper_figures`, drawn from docs/results, with its code.
 
 `make docs` draws what is out of date and writes docs/gallery/, which is not kept in the repository.
-The result files are those of `mitheory reproduce --quick --out out`; where a figure asks for tables
+The result files are those of a whole `mitheory reproduce --out out`; where a figure asks for tables
 that they lack, make them anew and bring them here: ``python docs/gallery.py out``.
 """
 
@@ -24,7 +24,6 @@ from paper_figures.results import ALWAYS_READ, Results, load
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 PAPER = {module.FIGURE.name for module in registry.PAPER}
-UNDRAWN = {"tab8"}  # a quick run has none of the budgets that it stands beside
 KINDS = {"png": "PNG", "pdf": "PDF", "csv": "CSV", "tex": "LaTeX"}
 
 
@@ -74,9 +73,9 @@ INDEX = """\
 # Gallery
 
 Every figure and table that `mitheory reproduce` draws, each with its data and its code. The
-pictures are drawn when this site is built, by the code that is shown, from the tables of a *quick*
-run that lie in `docs/results`: {questions} questions about {scenes} scenes, so intervals are wide.
-`make reproduce` draws them from 2,400 and more; the numbers to quote are those.
+pictures are drawn when this site is built, by the code that is shown, from the tables of a whole
+`make reproduce` that lie in `docs/results`: {questions} questions about {scenes} scenes, and
+studies and predictions on samples of their own.
 
 ```console
 mitheory reproduce --out out                      # all of them, and out/index.html
@@ -96,11 +95,7 @@ def write(folder: Path) -> None:
     """
     out = folder / "gallery"
     rendered = render.render_all(RESULTS, out)
-    missing = [
-        f"{r.spec.name}: {r.reason}"
-        for r in rendered
-        if not r.is_drawn and r.spec.name not in UNDRAWN
-    ]
+    missing = [f"{r.spec.name}: {r.reason}" for r in rendered if not r.is_drawn]
     if missing:
         raise RuntimeError(f"docs/results must hold the tables of every figure: {missing}")
     (out / "index.html").unlink()  # the run's own page; this is another one
@@ -184,7 +179,7 @@ def figure_page(rendered: Rendered) -> str:
         f"{plain(spec.source)}. {plain(spec.printed)}\n",
         _picture(spec.name, spec.title, rendered.caption) + f"\nAs {files}.\n"
         if rendered.is_drawn
-        else f"Not drawn from a quick run: {plain(rendered.reason)}.\n",
+        else f"Not drawn: {plain(rendered.reason)}.\n",
         _compared(rendered.comparisons),
         f"## Draw it\n\n```console\npython -m paper_figures {asked} --results out\n```\n",
         f"## Its code\n\n{_code(module_file(spec.name))}",

@@ -25,8 +25,9 @@ NUMBER = re.compile(r"^[-+]?[\d._]+$|^None$|^$")
 
 def is_text(line: str, old: str, new: str) -> bool:
     """A name or a word in a message."""
-    in_message = re.search(r"check_|lookup|unit_rows|_need|came =|raise |f\"|Error\(", line)
-    return "XX" in new or old.upper() == new or bool(in_message)
+    in_message = re.search(r"came =|raise |f\"|Error\(", line)
+    is_name = re.search(r"check_|lookup|unit_rows|_need", line) and not re.search(r"mask|norm", old)
+    return "XX" in new or old.upper() == new or bool(in_message or is_name)
 
 
 def is_place(line: str, old: str, new: str) -> bool:
@@ -85,6 +86,16 @@ NOTES: tuple[tuple[str, str], ...] = (
     (r"new_zeros\(1", "a row of zeros explains nothing"),
     (r"len\(matrix\)\) or True else 0\.0", "the empty matrix has determinant 1 by itself"),
     (r"empty_like|zeros_like\(unit", "of its values none, or only zeros, are read"),
+    (
+        r"norm=None|norm is|not norm|x\.is_cpu|norm = None|high and False|zero_norm=zero_norm, \)",
+        "a norm that is known is computed again, or rows are scaled first: the same numbers",
+    ),
+    (
+        r"is_half|_is_plain|plain = |cosine, \)|^TILE|None, is_half",
+        "another way to the same numbers",
+    ),
+    (r"(row|column)_mask is", "which of two ways to the same numbers is taken"),
+    (r"2 \* temperature|-2 / temperature", "which of two ways to the same numbers is taken"),
     (r"\.abs\(\) / p_t", "the tolerance is scaled by a probability"),
 )
 """Explanations of single survivors, by what their new line looks like."""

@@ -251,7 +251,7 @@ def test_every_figure_has_its_tables():
             assert len(spec.data(results))
         except MissingInputError as error:
             missing[name] = str(error)
-    assert set(missing) == gallery.UNDRAWN, missing
+    assert missing == {}
 
 
 def test_tables_of_a_run_take_the_place_of_those_that_were_there(tmp_path):
@@ -273,7 +273,7 @@ def test_tables_of_a_run_take_the_place_of_those_that_were_there(tmp_path):
 
 def test_the_site_adds_little_to_the_repository():
     size = sum(p.stat().st_size for p in (DOCS / "results").rglob("*") if p.is_file())
-    assert size < 3e6
+    assert size < 6e6  # the tables of a whole run are 4.7 MB
 
 
 # --- links ------------------------------------------------------------------------------------
