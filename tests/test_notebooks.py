@@ -6,6 +6,7 @@ import ast
 import os
 import re
 
+import matplotlib.font_manager  # noqa: F401  # a kernel that lists the fonts first says so on stderr
 import nbformat
 import pytest
 from nbclient import NotebookClient
