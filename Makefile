@@ -1,5 +1,5 @@
 # Needs Python >= 3.11, git and make; everything else goes into .venv at the versions of constraints.txt.
-#   make reproduce            the figures          (ARGS=--quick for a two-minute pass)
+#   make reproduce            the figures          (ARGS=--quick for a three-minute pass)
 #   make test                 the tests            (ARGS="-m slow" for the long ones)
 #   make PYTHON=python3.12 …  with another interpreter
 

@@ -1,6 +1,7 @@
 """Sphinx settings (`make docs`)."""
 
 import logging
+import os
 import re
 import shutil
 import sys
@@ -59,6 +60,10 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 # Notebooks are stored without output and run when they are read.
+# Kernels of the notebooks find docs/_kernel first.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(HERE / "_kernel"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 nb_execution_mode = "force"
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
