@@ -13,7 +13,7 @@ PACKAGES = ("mitheory", "analysis", "paper_figures")
 # The flow is the layout: a module may import from layers strictly before its own.
 THEORY_LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("names", "notebook"),
+    ("names", "notebook", "faces"),
     ("checks",),
     ("distributions",),
     ("priors",),
@@ -25,7 +25,7 @@ THEORY_LAYERS: tuple[tuple[str, ...], ...] = (
     ("budgets",),
     ("sklearn",),
 )
-# These may import errors, names, notebook, checks and one another.
+# These may import errors, names, notebook, faces, checks and one another.
 BESIDE = (
     "io", "provenance", "bundle", "statistics", "estimators", "independence", "ground_truth",
     "verdict", "plot",
@@ -91,7 +91,7 @@ def _may_import(component: str, target: str) -> bool:
     if component == "__init__":
         return target not in ABOVE
     if component in BESIDE:
-        return target in (*BESIDE, "errors", "names", "notebook", "checks")
+        return target in (*BESIDE, "errors", "names", "notebook", "faces", "checks")
     own, other = _layer(component), _layer(target)
     return own is not None and other is not None and other < own
 

@@ -15,8 +15,9 @@ no function here needs torch (tensors are welcome all the same).
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..faces import on_use
 
 if TYPE_CHECKING:
     from .curves import accuracy_budget, accuracy_table
@@ -46,30 +47,23 @@ __all__ = [
     "views_of",
 ]
 
-_HOME = {
-    "View": "views",
-    "accuracy_budget": "curves",
-    "accuracy_table": "curves",
-    "agreement": "overlap",
-    "agreement_tree": "overlap",
-    "faded": "patches",
-    "kept_overlap": "overlap",
-    "kept_patches": "patches",
-    "pmi_matrix": "matrices",
-    "score_map": "maps",
-    "theme": "style",
-    "verdict_ledger": "ledger",
-    "verdict_table": "ledger",
-    "views_at": "views",
-    "views_of": "views",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = on_use(
+    __name__,
+    {
+        "View": "views",
+        "accuracy_budget": "curves",
+        "accuracy_table": "curves",
+        "agreement": "overlap",
+        "agreement_tree": "overlap",
+        "faded": "patches",
+        "kept_overlap": "overlap",
+        "kept_patches": "patches",
+        "pmi_matrix": "matrices",
+        "score_map": "maps",
+        "theme": "style",
+        "verdict_ledger": "ledger",
+        "verdict_table": "ledger",
+        "views_at": "views",
+        "views_of": "views",
+    },
+)

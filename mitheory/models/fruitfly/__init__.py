@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ...faces import on_use
 
 if TYPE_CHECKING:
     from .adapter import FruitFlyAdapter
@@ -12,20 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FruitFlyAdapter", "about", "examples", "load"]
 
-_HOME = {
-    "FruitFlyAdapter": "adapter",
-    "about": "dataset",
-    "examples": "dataset",
-    "load": "checkpoint",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """What needs torch, imported when it is asked for: the kinds of questions need none."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = on_use(
+    __name__,
+    {
+        "FruitFlyAdapter": "adapter",
+        "about": "dataset",
+        "examples": "dataset",
+        "load": "checkpoint",
+    },
+)

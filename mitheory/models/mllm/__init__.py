@@ -7,8 +7,9 @@ imported on use.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ...faces import on_use
 
 if TYPE_CHECKING:
     from .adapter import MllmAdapter
@@ -32,27 +33,19 @@ __all__ = [
     "prune",
 ]
 
-_HOME = {
-    "FAMILIES": "registry",
-    "Family": "base",
-    "Loaded": "loading",
-    "Loading": "loading",
-    "MllmAdapter": "adapter",
-    "Options": "options",
-    "Pruner": "pruning",
-    "family_of": "registry",
-    "load_model": "loading",
-    "load_processor": "loading",
-    "prune": "pruning",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """What needs torch, imported when it is asked for."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = on_use(
+    __name__,
+    {
+        "FAMILIES": "registry",
+        "Family": "base",
+        "Loaded": "loading",
+        "Loading": "loading",
+        "MllmAdapter": "adapter",
+        "Options": "options",
+        "Pruner": "pruning",
+        "family_of": "registry",
+        "load_model": "loading",
+        "load_processor": "loading",
+        "prune": "pruning",
+    },
+)

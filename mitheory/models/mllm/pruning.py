@@ -15,14 +15,14 @@ from ...errors import BudgetError, ParameterError
 from ...names import lookup
 from ...selection import SELECTORS, Selection
 from ..base import Stage
-from ..staging import OBSERVED, PUBLISHED, check_stages, stages_of
+from ..staging import OBSERVED, PUBLISHED, check_stages, reads_decoder, stages_of
 from .answering import refuse_flash_chunks
 from .base import COMMON, IGNORED, Family
 from .options import Options
 from .records import Encoded
 from .registry import family_of
 from .selecting import check_method, chosen, looks_at_attention, nothing
-from .staged import Staged, check_decoder, check_stage, encoder_is_read
+from .staged import Staged, check_decoder, check_stage
 
 REFUSED = ("inputs_embeds", "past_key_values", "position_ids", "mm_encoder_outputs", "labels")
 """What speaks of the full prompt, or of features that are encoded already."""
@@ -111,8 +111,7 @@ class Pruner:
     def _staged(self, inputs: Mapping[str, Any], layers: Sequence[int]) -> dict[str, Any]:
         """Full prompts, and in `staged` what is to happen to them inside the decoder."""
         entry = SELECTORS[self.method]
-        reads = encoder_is_read([Stage(1, self.method, 1)])
-        encoded = self.family.encode(inputs, attention=reads)
+        encoded = self.family.encode(inputs, attention=looks_at_attention(entry.inputs))
         sizes = [self._total(encoded, sample) for sample in range(len(encoded))]
         stages = stages_of(
             self.method,
@@ -122,7 +121,7 @@ class Pruner:
             options=self.options,
         )
         columns = None
-        if "text" in entry.inputs and not set(OBSERVED) & set(entry.inputs):
+        if "text" in entry.inputs and not reads_decoder(self.method):
             rows = zip(encoded.input_ids, encoded.attention_mask, sizes, strict=True)
             columns = [self._columns(ids, mask) if n else nothing() for ids, mask, n in rows]
         seeds = [self.seed] * len(encoded)
