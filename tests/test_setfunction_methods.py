@@ -22,10 +22,10 @@ from mitheory.selection import (
     engine,
     facility,
     greedy,
-    lazy_facility,
     lazy_greedy,
     projection,
     running,
+    updated_facility,
 )
 from mitheory.selection.chow_liu import Tree
 from mitheory.selection.engine import CosineRows
@@ -131,10 +131,10 @@ COVERING = ("facility_location", "flmi", "flqmi", "gcmi", "com", "max_coverage")
 
 
 @pytest.mark.parametrize("method", COVERING)
-@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("updated", [False, True])
 @given(SEEDS, st.sampled_from(KERNELS), st.sampled_from([0.0, 0.3, 1.0]), st.booleans())
-def test_covering_methods_are_greedy_on_their_function(method, lazy, seed, kernel, eta, log):
-    """The batched engine and the lazy one choose, and gain, what `greedy` does."""
+def test_covering_methods_are_greedy_on_their_function(method, updated, seed, kernel, eta, log):
+    """The batched engine and the one that updates gains choose, and gain, what `greedy` does."""
     case = one(seed, n_v=12, n_t=3)
     options = {"kernel": kernel}
     written = {"kernel": kernel}
@@ -143,7 +143,7 @@ def test_covering_methods_are_greedy_on_their_function(method, lazy, seed, kerne
     if method == "com":
         options["concave"] = written["concave"] = "log1p" if log else "sqrt"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(facility, "LAZY_FROM", 0 if lazy else 2**60)
+        patch.setattr(facility, "UPDATED_FROM", 0 if updated else 2**60)
         found = select(method, **case, budget=7, **options)
     function = literal(method, case, **written)
     assert_greedy(found, function, 7)
@@ -175,30 +175,71 @@ def test_log_det_mi_is_greedy_on_its_function(seed, kernel, eta):
 # --- fast engines against slow ones -------------------------------------------------------------
 
 
-@given(SEEDS, st.integers(1, 40), st.booleans())
-def test_lazy_facility_location_is_eager_facility_location(seed, budget, integers):
-    """Stale bounds, refreshed in blocks and then on the few weights that still matter, lead to the
-    choices of all gains at every step; ties of integers included."""
+@given(SEEDS, st.integers(1, 40), st.booleans(), st.sampled_from([0.0, 0.3, 2.0]))
+def test_gains_kept_up_to_date_are_all_gains_at_every_step(seed, budget, integers, sparse):
+    """Whole rows, and then the few weights that still matter, from the second step on, later or
+    never, lead to the choices of computing every gain at every step; ties of integers included."""
     weights = uniform(seed, 2, 30, 40)
     weights = (4 * weights).round() if integers else weights
     bonus = uniform(seed + 1, 2, 40) * (seed % 2)
     slow = facility._all_gains(weights, bonus, budget, 1e-15)
-    for sparse in (0.0, 2.0):  # never, from the second step on
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(facility, "LAZY_FROM", 0)
-            patch.setattr(lazy_facility, "SPARSE_BELOW", sparse)
-            patch.setattr(lazy_facility, "SHRINK_BELOW", sparse)
-            patch.setattr(lazy_facility, "LONG", 20 if seed % 3 else 50)
-            fast = facility.facility_greedy(weights, budget, bonus=bonus)
-        assert fast.indices.tolist() == slow.indices.tolist()
-        torch.testing.assert_close(fast.gains, slow.gains)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(facility, "UPDATED_FROM", 0)
+        patch.setattr(updated_facility, "SPARSE_BELOW", sparse)
+        patch.setattr(updated_facility, "SHRINK_BELOW", sparse)
+        patch.setattr(updated_facility, "BLOCK", 1 + seed % 7)
+        fast = facility.facility_greedy(weights, budget, bonus=bonus)
+    assert fast.indices.tolist() == slow.indices.tolist()
+    torch.testing.assert_close(fast.gains, slow.gains)
 
 
-def test_lazy_facility_location_computes_fewer_gains():
-    """More than half of the eager n + (n − 1) + ... is saved, and the sample's own number told."""
+@given(SEEDS, st.integers(1, 60), st.sampled_from([0.0, 0.1, 1.0]))
+def test_copies_and_tokens_that_serve_nobody_go_to_the_lowest_index(seed, budget, share):
+    """Groups of equal columns, in single precision, some of them zero: each group by its first."""
+    rng = np.random.default_rng(seed)
+    kinds = uniform(seed, 1, 50, 6).float() * torch.from_numpy(rng.random(6) > share)
+    of = torch.from_numpy(rng.integers(6, size=60))
+    weights = kinds[:, :, of].contiguous()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(facility, "UPDATED_FROM", 0)
+        found = facility.facility_greedy(weights, budget).indices[0].tolist()
+    twin = facility._all_gains(weights, weights.new_zeros(1, 60), budget, 1e-6)
+    assert found == twin.indices[0].tolist()
+    first = {int(kind): int((of == kind).nonzero()[0, 0]) for kind in of[found]}
+    assert found[0] == first[int(of[found[0]])]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(SEEDS, st.sampled_from([0.0, 2.0]))
+def test_kept_gains_stay_within_the_doubt_that_is_kept_with_them(dtype, seed, sparse):
+    """At every step a gain differs from Σ_r max(w_ri − served_r, 0) by the bound at most, one that
+    counts as computed and unchanged by its own rounding, and what is in doubt is not nothing."""
+    weights = (uniform(seed, 1, 70, 50) ** 4).to(dtype)
+    best, seen = updated_facility._best, []
+
+    def spy(gains, fresh, doubt, columns, served, bonus, unit):
+        exact = np.maximum(columns.astype(float) - served, 0).sum(1)
+        open_ = gains > -np.inf
+        assert np.abs(gains - exact)[open_].max() <= doubt
+        if fresh.any():
+            assert np.abs(gains - exact)[fresh].max() <= 8 * unit * columns.sum(1).max()
+        seen.append(doubt)
+        return best(gains, fresh, doubt, columns, served, bonus, unit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(facility, "UPDATED_FROM", 0)
+        patch.setattr(updated_facility, "SPARSE_BELOW", sparse)
+        patch.setattr(updated_facility, "_best", spy)
+        facility.facility_greedy(weights, 40)
+    assert len(seen) == 40
+    assert 0 < seen[0] <= seen[-1] < 1e-3 * float(weights.sum(1).max())
+
+
+def test_facility_location_computes_few_gains_from_all_their_weights():
+    """Hardly more than n of the eager n + (n − 1) + ..., and the sample's own number is told."""
     v = normal(0, 2, 300, 8)
     for found in select_batch("facility_location", visual=v, budget=60):
-        assert 300 <= found.evaluations < 0.5 * sum(300 - t for t in range(60))
+        assert 360 <= found.evaluations < 0.05 * sum(300 - t for t in range(60))
 
 
 def test_facility_location_serves_the_middle_of_a_cluster_first():

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import ParameterError
 from .engine import Picks, at, first_best, mark, rounding_slack
-from .lazy_facility import lazy_facility
+from .updated_facility import updated_facility
 
-LAZY_FROM = 2**14
-"""Weights of a sample from which on a CPU is faster with stale bounds than with all gains."""
+UPDATED_FROM = 2**14
+"""Weights of a sample from which on a CPU is faster with gains kept up to date, one by one."""
 
 
 def facility_greedy(
@@ -25,8 +24,8 @@ def facility_greedy(
     """The greedy choices for f(S) = Σ_r max_{j∈S} w_rj + Σ_{j∈S} bonus_j.
 
     A gain is a sum over the rows that a column would improve; two gains closer than the rounding of
-    the weights of those rows are a tie, and the lowest index wins. On a CPU large samples are
-    searched lazily, one by one, which gives the same choices.
+    the weights of those rows are a tie, and the lowest index wins. On a CPU the gains
+    of a large sample are kept up to date instead of computed anew, which gives the same choices.
 
     Source: nemhauser1978; minoux1978; dong2026mmtok.
 
@@ -55,12 +54,12 @@ def facility_greedy(
         if low < 0:
             raise ParameterError(f"{name}: expected nonnegative entries, got {low}")
     unit = rounding_slack(weights, scale=scale)
-    if not weights.is_cpu or m * n < LAZY_FROM:
+    if not weights.is_cpu or m * n < UPDATED_FROM:
         return _all_gains(weights, bonus, budget, unit)
     found = []
     for w, extra in zip(weights, bonus, strict=True):
-        columns = np.ascontiguousarray((w if symmetric else w.T).numpy())
-        found.append(lazy_facility(columns, extra.numpy(), budget, unit))
+        rows = w.contiguous().numpy()
+        found.append(updated_facility(rows, extra.numpy(), budget, unit, symmetric=symmetric))
     chosen, gains, spent = zip(*found, strict=True)
     return Picks(
         torch.tensor(chosen),

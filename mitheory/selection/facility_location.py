@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..checks import check_temperature, lookup
 from ..distributions import unit_rows
-from .engine import Picks
+from .engine import Picks, upper_blocks
 from .facility import facility_greedy
 from .kernels import DEFAULT_TEMPERATURE, KERNELS, coarseness, nonnegative_
-
-ROWS = 128  # of the matrix at a time
 
 
 def facility_location(
@@ -47,7 +44,7 @@ def facility_location(
 
 
 def token_weights(visual: Tensor, kernel: str, temperature: float, zero_norm: str) -> Tensor:
-    """Nonnegative similarity (b, n_v, n_v) of any two tokens, a block of rows at a time.
+    """Nonnegative similarity (b, n_v, n_v) of any two tokens, half of it computed.
 
     Source: Eq. (15).
 
@@ -64,9 +61,10 @@ def token_weights(visual: Tensor, kernel: str, temperature: float, zero_norm: st
     if not unit.is_cpu:
         return nonnegative_(unit @ unit.mT, kernel, temperature)
     out = unit.new_empty(b, n, n)
-    for sample in range(b):  # nothing but the matrix, in cache while changed
-        for start in range(0, n, ROWS):
-            part = out[sample, start : start + ROWS]
-            torch.mm(unit[sample, start : start + ROWS], unit[sample].T, out=part)
-            nonnegative_(part, kernel, temperature)
+    for sample in range(b):  # a batched product would round a sample by its neighbors
+        for start, block in upper_blocks(unit[sample : sample + 1]):
+            part = nonnegative_(block[0], kernel, temperature)
+            stop = start + len(part)
+            out[sample, start:stop, start:] = part
+            out[sample, stop:, start:stop] = part[:, len(part) :].T
     return out

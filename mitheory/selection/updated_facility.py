@@ -1,0 +1,193 @@
+"""Greedy facility location of one sample on a CPU, its gains kept up to date.
+
+A choice changes the gains of others only through the rows that it serves better than before, about
+one in t at step t, and of such a row only through the columns that would still improve it. Once few
+would, they alone are kept. Greedy then costs O(m n log t) while rows are whole and next to nothing
+afterwards, where lazy evaluation computes every column near the best again, m weights each.
+
+What is kept collects rounding. A bound of that is kept as well, and gains that it leaves in doubt
+are computed anew before a choice is made.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating]
+Index = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+BLOCK = 32  # rows at a time, so that the intermediate results stay in cache
+SPARSE_BELOW = 1 / 16  # share of weights that still matter, below which they alone are kept
+SHRINK_BELOW = 1 / 2  # share of the kept ones that still matter, below which they are sifted
+EPS = float(np.finfo(np.float64).eps)  # kept gains are in double precision
+
+
+def updated_facility(
+    weights: Array, bonus: Array, budget: int, unit: float, *, symmetric: bool = False
+) -> tuple[list[int], list[float], int]:
+    """Greedy choices, their gains, and how many gains were computed from all their weights.
+
+    Source: nemhauser1978; minoux1978.
+
+    Parameters
+    ----------
+    weights : (m, n) contiguous, nonnegative: candidate i serves row r with weights[r, i]
+    bonus : (n,) what each candidate adds besides
+    budget : number of candidates
+    unit : gains closer than `unit` times the weights they are made of are ties
+    symmetric : whether column i is row i, which is faster to read
+
+    Examples
+    --------
+    >>> weights = np.array([[0.2, 0.9, 0.8], [0.8, 0.1, 0.2]])
+    >>> updated_facility(weights, np.zeros(3), 2, 1e-15)[0]  # all tie
+    [0, 1]
+    """
+    m, n = weights.shape
+    columns = weights if symmetric else weights.T
+    served = np.zeros(m, dtype=weights.dtype)
+    whole = _Dense(weights)
+    live: _Dense | _Sparse = whole
+    gains = whole.total() + bonus
+    fresh = np.zeros(n, dtype=bool)  # computed from all weights, and unchanged since
+    doubt = _rounding(weights, m, float(gains.max()))
+    evaluations = n
+    chosen: list[int] = []
+    gained: list[float] = []
+    for step in range(budget):
+        if step > 1 and step & (step - 1) == 0:
+            live = live.sifted(served)
+        j, computed = _best(gains, fresh, doubt, columns, served, bonus, unit)
+        evaluations += computed
+        chosen.append(j)
+        gained.append(float(gains[j]))
+        gains[j], fresh[j] = -np.inf, False
+        column = columns[j]
+        better = np.flatnonzero(column > served)
+        if len(better):
+            lost, changed = live.lost(better, served[better], column[better])
+            gains -= lost
+            fresh &= ~changed
+            served[better] = column[better]
+            doubt += _rounding(weights, len(better), float(served[better].sum(dtype=np.float64)))
+    return chosen, gained, evaluations
+
+
+def _rounding(weights: Array, rows: int, total: float) -> float:
+    """Bound of the rounding of any sum over `rows` of weights that are `total` at most."""
+    return ((BLOCK + 4) * float(np.finfo(weights.dtype).eps) + rows * EPS) * total
+
+
+def _best(
+    gains: Array,
+    fresh: Mask,
+    doubt: float,
+    columns: Array,
+    served: Array,
+    bonus: Array,
+    unit: float,
+) -> tuple[int, int]:
+    """Lowest index whose gain is the best but for rounding, and how many gains were computed.
+
+    Gains that are in doubt are computed, in place, from the highest on.
+    """
+    computed = 0
+    while True:
+        sure = np.where(fresh, gains, -np.inf)
+        top = int(sure.argmax())
+        best = float(sure[top])
+        highest = float(gains.max())
+        if highest > best:
+            due = np.flatnonzero((gains >= highest - 2 * doubt) & ~fresh)
+        else:
+            mass = float(columns[top] @ (columns[top] > served).astype(columns.dtype))
+            slack = unit * (mass + abs(float(bonus[top])))
+            due = np.flatnonzero((gains >= best - slack - doubt) & ~fresh)
+            if not len(due):
+                return int(np.flatnonzero(sure >= best - slack)[0]), computed
+        gains[due] = _from_all(columns, due, served) + bonus[due]
+        fresh[due] = True
+        computed += len(due)
+
+
+def _from_all(columns: Array, which: Index, served: Array) -> Array:
+    """Σ_r max(w_ri − served_r, 0) of each of these candidates."""
+    out = np.empty(len(which), dtype=columns.dtype)
+    above = np.empty((min(BLOCK, len(which)), len(served)), dtype=columns.dtype)
+    for start in range(0, len(which), BLOCK):
+        some = which[start : start + BLOCK]
+        part = above[: len(some)]
+        np.maximum(columns[some], served, out=part)
+        part -= served
+        part.sum(1, out=out[start : start + len(some)])
+    return out
+
+
+class _Dense:
+    """Whole rows."""
+
+    def __init__(self, rows: Array) -> None:
+        self.rows = rows
+        self.buffer = np.empty((BLOCK, rows.shape[1]), dtype=rows.dtype)
+
+    def total(self) -> Array:
+        """Σ_r w_ri of every candidate."""
+        out = np.zeros(self.rows.shape[1])
+        for start in range(0, len(self.rows), BLOCK):
+            out += self.rows[start : start + BLOCK].sum(0)
+        return out
+
+    def lost(self, which: Index, old: Array, new: Array) -> tuple[Array, Mask]:
+        """What every candidate loses when these rows are served with `new` in place of `old`."""
+        out = np.full(self.rows.shape[1], -old.sum(dtype=np.float64))
+        for start in range(0, len(which), BLOCK):
+            part = slice(start, min(start + BLOCK, len(which)))
+            between = self.buffer[: part.stop - start]
+            self.rows.take(which[part], axis=0, out=between, mode="clip")
+            np.clip(between, old[part, None], new[part, None], out=between)
+            out += between.sum(0)
+        return out, np.ones(len(out), dtype=bool)
+
+    def sifted(self, served: Array) -> _Dense | _Sparse:
+        m, n = self.rows.shape
+        sample = slice(None, None, max(1, m // 64))
+        mattering = np.count_nonzero(self.rows[sample] > served[sample, None])
+        if mattering > SPARSE_BELOW * self.rows[sample].size:
+            return self
+        values, places, sizes = [], [], []
+        for start in range(0, m, BLOCK):
+            block = self.rows[start : start + BLOCK]
+            flat = np.flatnonzero(block > served[start : start + BLOCK, None])
+            size = np.diff(np.searchsorted(flat, np.arange(len(block) + 1) * n))
+            values.append(block.ravel()[flat])
+            places.append(flat - np.repeat(np.arange(len(block)) * n, size))
+            sizes.append(size)
+        return _Sparse(np.concatenate(values), np.concatenate(places), np.concatenate(sizes), n)
+
+
+class _Sparse:
+    """The weights that still exceeded the service of their rows when they were sifted."""
+
+    def __init__(self, values: Array, places: Index, sizes: Index, n: int) -> None:
+        self.values, self.places, self.sizes, self.n = values, places, sizes, n
+        self.starts = np.cumsum(sizes) - sizes
+
+    def lost(self, which: Index, old: Array, new: Array) -> tuple[Array, Mask]:
+        """As of whole rows; no rounding makes a loss of none."""
+        sizes = self.sizes[which]
+        shift = self.starts[which] - (np.cumsum(sizes) - sizes)
+        kept = np.arange(sizes.sum()) + np.repeat(shift, sizes)
+        floor = np.repeat(old, sizes)
+        falls = np.minimum(self.values[kept], np.repeat(new, sizes)) - floor
+        places = self.places[kept]
+        out: Array = np.bincount(places, falls.clip(0), minlength=self.n).astype(float, copy=False)
+        return out, out > 0
+
+    def sifted(self, served: Array) -> _Sparse:
+        matters = self.values > np.repeat(served, self.sizes)
+        if np.count_nonzero(matters) > SHRINK_BELOW * len(matters):
+            return self
+        edges = np.searchsorted(np.flatnonzero(matters), np.append(self.starts, len(matters)))
+        return _Sparse(self.values[matters], self.places[matters], np.diff(edges), self.n)
