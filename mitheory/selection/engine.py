@@ -159,7 +159,7 @@ class CosineRows:
     def whole(self) -> Tensor | None:
         """The matrix (b, n, n) itself, if it is small."""
         largest = WHOLE_GPU if self.unit.is_cuda else WHOLE
-        return _gram_of(self.unit) if self.unit.shape[1] <= largest else None
+        return gram_of(self.unit) if self.unit.shape[1] <= largest else None
 
     def row(self, j: Tensor) -> Tensor:
         """Cosine (b, n) of every token with token j (b,) of its sample."""
@@ -216,7 +216,7 @@ def upper_blocks(unit: Tensor) -> Iterator[tuple[int, Tensor]]:
         yield start, product(unit[:, start : start + size], unit[:, start:])
 
 
-def _gram_of(unit: Tensor) -> Tensor:
+def gram_of(unit: Tensor) -> Tensor:
     """The whole Gram matrix (b, n, n); of one sample on a CPU through NumPy, which knows that a
     product with the own transpose is symmetric and computes half of it."""
     if len(unit) == 1 and unit.is_cpu:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..checks import check_temperature
 from ..distributions import unit_rows
 from ..errors import MissingInputError, ParameterError
-from .engine import Picks, product
+from .engine import Picks, gram_of, product
 from .facility import facility_greedy
 
 SOURCES: dict[str, tuple[str, ...]] = {"encoder": ("encoder_features",), "tokens": ()}
@@ -149,6 +149,6 @@ def coverage(
     n_t, n_v = words.shape[1], unit.shape[1]
     out = unit.new_empty(len(unit), n_t + n_v, n_v)
     out[:, :n_t] = (product(words, patches) / text_temperature).softmax(-1) / n_t
-    own = product(features, features).div_(visual_temperature).softmax(-1)
-    torch.mul(own, visual_weight / n_v, out=out[:, n_t:])
+    torch.softmax(gram_of(features).div_(visual_temperature), -1, out=out[:, n_t:])
+    out[:, n_t:] *= visual_weight / n_v
     return out

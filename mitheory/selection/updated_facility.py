@@ -95,18 +95,16 @@ def _best(
     """
     computed = 0
     while True:
-        sure = np.where(fresh, gains, -np.inf)
-        top = int(sure.argmax())
-        best = float(sure[top])
-        highest = float(gains.max())
-        if highest > best:
-            due = np.flatnonzero((gains >= highest - 2 * doubt) & ~fresh)
-        else:
-            mass = float(columns[top] @ (columns[top] > served).astype(columns.dtype))
-            slack = unit * (mass + abs(float(bonus[top])))
-            due = np.flatnonzero((gains >= best - slack - doubt) & ~fresh)
-            if not len(due):
-                return int(np.flatnonzero(sure >= best - slack)[0]), computed
+        top = int(gains.argmax())
+        best, margin, slack = float(gains[top]), 2 * doubt, 0.0
+        if fresh[top]:
+            column = columns[top]
+            slack = unit * (float(column @ (column > served)) + abs(float(bonus[top])))
+            margin = doubt + slack
+        near = np.flatnonzero(gains >= best - margin)
+        due = near[~fresh[near]]
+        if not len(due):
+            return int(near[gains[near] >= best - slack][0]), computed
         gains[due] = _from_all(columns, due, served) + bonus[due]
         fresh[due] = True
         computed += len(due)
@@ -130,6 +128,7 @@ class _Dense:
 
     def __init__(self, rows: Array) -> None:
         self.rows = rows
+        self.wide = rows.shape[1] >= np.getbufsize()  # NumPy copies the bounds of shorter ones
         self.buffer = np.empty((BLOCK, rows.shape[1]), dtype=rows.dtype)
 
     def total(self) -> Array:
@@ -146,7 +145,11 @@ class _Dense:
             part = slice(start, min(start + BLOCK, len(which)))
             between = self.buffer[: part.stop - start]
             self.rows.take(which[part], axis=0, out=between, mode="clip")
-            np.clip(between, old[part, None], new[part, None], out=between)
+            if self.wide:
+                np.clip(between, old[part, None], new[part, None], out=between)
+            else:
+                np.maximum(between, old[part, None], out=between)
+                np.minimum(between, new[part, None], out=between)
             out += between.sum(0)
         return out, np.ones(len(out), dtype=bool)
 
@@ -179,10 +182,10 @@ class _Sparse:
         sizes = self.sizes[which]
         shift = self.starts[which] - (np.cumsum(sizes) - sizes)
         kept = np.arange(sizes.sum()) + np.repeat(shift, sizes)
-        floor = np.repeat(old, sizes)
-        falls = np.minimum(self.values[kept], np.repeat(new, sizes)) - floor
+        falls = np.minimum(self.values[kept], np.repeat(new, sizes)) - np.repeat(old, sizes)
+        np.maximum(falls, 0, out=falls)
         places = self.places[kept]
-        out: Array = np.bincount(places, falls.clip(0), minlength=self.n).astype(float, copy=False)
+        out: Array = np.bincount(places, falls, minlength=self.n).astype(float, copy=False)
         return out, out > 0
 
     def sifted(self, served: Array) -> _Sparse:
