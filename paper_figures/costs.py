@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -59,7 +60,7 @@ def spec(number: int, title: str, data: Callable[[Results], pd.DataFrame]) -> Fi
         timed = printed_tables.is_marked(table, printed_tables.TIMED)
         said = _timed_on(results) if timed else _measured_on(results)
         named: dict[str, object] = {"side": "machine", "text": said}
-        blank: dict[str, object] = dict.fromkeys(("value", "low", "high"))
+        blank: dict[str, object] = dict.fromkeys(("value", "low", "high"), math.nan)
         names = ("column", "block", "method", "error", "note")
         row: dict[str, object] = dict.fromkeys(names, "")
         return pd.concat([table, pd.DataFrame([row | named | blank])], ignore_index=True)

@@ -83,8 +83,8 @@ def _cell(
     correct = score.to_numpy() < norm.ppf(accuracy)
     flipped = questions["answer"].map({"yes": "no", "no": "yes", "red": "blue"})
     empty = {
-        "relevance_weight": None, "temperature": None, "aggregation": None, "conditional": None,
-        "word_aggregation": None, "draw": 0,
+        "relevance_weight": np.nan, "temperature": np.nan, "aggregation": None,
+        "conditional": None, "word_aggregation": None, "draw": 0,
     }  # fmt: skip
     return questions.drop(columns="difficulty").assign(
         prediction=questions["answer"].where(correct, flipped),
