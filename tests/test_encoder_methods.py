@@ -287,6 +287,7 @@ def test_vispruner_by_short_lists_of_neighbors(monkeypatch, listed, block):
     """Lists that hold none of the others, new lists, blocks: the answer stays that of the twin."""
     monkeypatch.setattr(vispruner, "LISTED", listed)
     monkeypatch.setattr(vispruner, "BLOCK", block)
+    monkeypatch.setattr(vispruner, "WHOLE", 0)
     case = inputs(3, b=4, n_v=90)
     for row, found in enumerate(select_batch("vispruner", **case, budget=8)):
         scores = case["cls_attention"][row].mean(0).numpy()
@@ -295,13 +296,14 @@ def test_vispruner_by_short_lists_of_neighbors(monkeypatch, listed, block):
         assert set(found.indices.tolist()) == kept
 
 
-@given(SEEDS, st.integers(1, 6), st.integers(2, 20), st.data())
-def test_nearest_in_other_is_the_largest_cosine(seed, listed, n, data):
-    """Whatever is asked for, in whatever order, and however short the lists are."""
+@given(SEEDS, st.integers(1, 6), st.integers(2, 20), st.sampled_from([0, 20]), st.data())
+def test_nearest_in_other_is_the_largest_cosine(seed, listed, n, whole, data):
+    """Whatever is asked for, in whatever order, however short the lists, or with the matrix."""
     unit = unit_rows("x", normal(seed, 2, n, 3))
     gram = unit @ unit.mT
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vispruner, "LISTED", listed)
+        patch.setattr(vispruner, "WHOLE", whole)
         similar = vispruner.NearestInOther(unit)
         left = torch.arange(n).expand(2, n)
         while left.shape[1] > 1:

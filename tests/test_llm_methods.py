@@ -27,6 +27,7 @@ from mitheory.selection import autoprune, dart, sparsevlm
 from mitheory.selection.recycling import density_peaks, kept_beside_groups
 from mitheory.selection.retention_curve import retention_curve
 from mitheory.selection.sparsevlm_budgets import rank_budget, recycled
+from mitheory.selection.squared_distances import distance_margin, squared_distances
 
 SEEDS = st.integers(0, 2**20)
 
@@ -295,6 +296,26 @@ def test_density_peaks_equal_their_twin(seed, m, data):
     expected, joins = twins.sparsevlm_clusters(states.numpy(), count)
     assert centers[0].tolist() == expected
     assert centers[0][owners[0]].tolist() == joins
+
+
+@given(
+    SEEDS,
+    st.integers(1, 12),
+    st.integers(1, 6),
+    st.sampled_from([0.0, 1.0, 1e6]),
+    st.sampled_from([1.0, 1e-2, 1e-6, 0.0]),
+    st.sampled_from([torch.float32, torch.float64]),
+)
+def test_squared_distances_are_those_of_differences(seed, m, d, offset, spread, dtype):
+    """Far from the origin, near copies, exact copies: to the stated margin, and symmetric."""
+    heaps = normal(seed, 1, 3, d).repeat(2, m, 1) + offset
+    points = (heaps + spread * normal(seed + 1, 2, 3 * m, d)).to(dtype)
+    exact = points.double()
+    expected = (exact[:, :, None] - exact[:, None]).square().sum(-1)
+    found = squared_distances(points)
+    assert torch.equal(found, found.mT)
+    assert float(found.diagonal(dim1=1, dim2=2).abs().max()) == 0.0
+    torch.testing.assert_close(found, expected, rtol=distance_margin(points), atol=0.0)
 
 
 def test_density_peaks_find_two_heaps_and_survive_distance_and_copies():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import embeddings, joints, pairs, similarities, temperatures
 from torch import Tensor
@@ -27,6 +28,7 @@ from mitheory.pmi import (
     centered_similarity,
     cross_pmi,
     joint_pmi,
+    largest_pmi_of_rows,
     log_marginal,
     pmi,
     self_pmi,
@@ -365,3 +367,32 @@ def test_streamed_minmax_keeps_its_zeros() -> None:
     columns = torch.stack([record.column(torch.tensor([j]))[0] for j in range(60)], 1)
     assert (columns == -math.inf).any(1).all()
     assert torch.equal(columns == -math.inf, record.matrix()[0] == -math.inf)
+
+
+@given(
+    embeddings(rows=(1, 9), dimension=4),
+    st.sampled_from([0.003, 0.02, 0.1, 2.0]),
+    st.sampled_from([torch.float32, torch.float64]),
+)
+def test_the_largest_pmi_is_the_maximum_of_the_matrix(x: Tensor, tau: float, dtype: Any) -> None:
+    """Of rows as they are with their norms, of unit rows, and where powers of two underflow."""
+    x = x.to(dtype)
+    words = x.flip(-1)[:3] + 0.25
+    norm = x.norm(dim=-1)
+    assume(bool((norm > 1e-2).all()) and bool((words.norm(dim=-1) > 1e-2).all()))
+    expected = cross_pmi(x, words, temperature=tau).pmi.amax(-1)
+    unit, t = x / norm[:, None], words / words.norm(dim=-1, keepdim=True)
+    allowed = {"rtol": 0.0, "atol": 64 * torch.finfo(dtype).eps * (1 + 1 / tau)}
+    for rows, divisor in ((x, norm[None]), (unit, None)):
+        found = largest_pmi_of_rows(rows[None], t[None], tau, norm=divisor)
+        torch.testing.assert_close(found[0], expected, **allowed)
+        both = None if divisor is None else divisor.expand(2, -1)
+        twice = largest_pmi_of_rows(rows.expand(2, -1, -1), t.expand(2, -1, -1), tau, norm=both)
+        assert torch.equal(twice, found.expand(2, -1))
+
+
+def test_the_largest_pmi_has_a_gradient() -> None:
+    x, t = torch.eye(3, dtype=torch.float64)[None].requires_grad_(), torch.eye(3).double()[None]
+    largest_pmi_of_rows(x, t, 1.0).sum().backward()
+    assert x.grad is not None
+    assert bool(x.grad.isfinite().all())

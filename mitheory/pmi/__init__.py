@@ -1,6 +1,7 @@
 """Marginals and pointwise mutual information, in nats."""
 
-from .cross import CrossPMI, cross_pmi, cross_pmi_of_logits, largest_pmi
+from .cross import CrossPMI, cross_pmi, cross_pmi_of_logits
+from .largest import largest_pmi, largest_pmi_of_rows
 from .pointwise import centered_similarity, joint_pmi, log_marginal, pmi
 from .within import (
     BLOCK,
@@ -22,6 +23,7 @@ __all__ = [
     "cross_pmi_of_logits",
     "joint_pmi",
     "largest_pmi",
+    "largest_pmi_of_rows",
     "log_marginal",
     "pmi",
     "self_pmi",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..checks import check_mask, check_pair, check_temperature, lookup
@@ -145,40 +143,6 @@ def cross_pmi_of_logits(
     return CrossPMI(
         hide(ratio, visual_mask, text_mask), hide(log_cond, visual_mask, text_mask), log_prior
     )
-
-
-def largest_pmi(rho: Tensor, temperature: float) -> Tensor:
-    r"""max_j PMI(v_i; t_j) under the softmax and the uniform prior, without a matrix of PMI.
-
-    .. math:: \log \max_j \frac{p(t_j \mid v_i)}{\frac1{N_V} \sum_k p(t_j \mid v_k)}
-
-    One softmax and one logarithm per token. Logits are within 1/τ of 0, so that no probability is
-    below e^(−2/τ) / N_T; where that is too small a number, this is taken in the log domain.
-
-    Source: Eqs. (16)-(19).
-
-    Parameters
-    ----------
-    rho : (..., n_v, n_t), cosines over temperature
-    temperature : float > 0
-
-    Returns
-    -------
-    (..., n_v), nats
-
-    Examples
-    --------
-    >>> import torch
-    >>> largest_pmi(torch.eye(2), 1.0)  # log(e / (e + 1) / 0.5)
-    tensor([0.3799, 0.3799])
-    """
-    least = math.log(torch.finfo(rho.dtype).tiny)
-    if -2 / temperature - math.log(rho.shape[-1]) - 1 > least:
-        conditional = rho.softmax(-1)
-        return (conditional / conditional.mean(-2, keepdim=True)).amax(-1).log()
-    log_cond = rho.log_softmax(-1)
-    log_prior = -math.log(rho.shape[-2])
-    return (log_cond - (log_cond + log_prior).logsumexp(-2, keepdim=True)).amax(-1)
 
 
 def _reverse(log_cond: Tensor, visual_mask: Tensor | None, text_mask: Tensor | None) -> Tensor:

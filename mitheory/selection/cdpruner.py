@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checks import lookup
-from ..distributions import cosine_similarity, unit_rows
+from ..distributions import NO_NORMS, unit_cosines, unit_rows
 from ..errors import MissingInputError, ParameterError
 from .cholesky import log_det_greedy
 from .engine import CosineRows, Picks, at, rounding_slack
@@ -51,6 +51,7 @@ def cdpruner(
     word_aggregation: str = "mean",
     zero_norm: str = "error",
     mode: str = "exact",
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Picks:
     """Greedy maximization of log det of K_ij = r_i cos(v_i, v_j) r_j, r the min-max relevance.
 
@@ -104,17 +105,20 @@ def cdpruner(
         )
     if sign not in (1, -1):
         raise ParameterError(f"sign: expected 1 or -1, got {sign!r}")
+    sources = ("visual", "text") if relevance_source == "tokens" else ("clip_visual", "clip_text")
     image, words = (visual, text) if relevance_source == "tokens" else (clip_visual, clip_text)
     if image is None or words is None:
         needed = " and ".join(SOURCES[relevance_source])
         raise MissingInputError(f'cdpruner: relevance_source="{relevance_source}" needs {needed}')
     aggregate = lookup(word_aggregation, WORD_AGGREGATIONS, "word aggregation")
     if mode == "faithful":
-        for name, x in (("visual", visual), ("relevance", image), ("text", words)):
-            refuse_zero_rows("cdpruner", name, x)
-    cosine = cosine_similarity(image, words, zero_norm=zero_norm)  # (b, n_v, m)
+        for name, x in zip(("visual", *sources), (visual, image, words), strict=True):
+            if name not in norms:
+                refuse_zero_rows("cdpruner", name, x)
+    known = {n: norms[s] for n, s in zip(("visual", "text"), sources, strict=True) if s in norms}
+    cosine = unit_cosines(image, words, zero_norm=zero_norm, norms=known)  # (b, n_v, m)
     relevance = (sign * aggregate(cosine)).to(visual.dtype)
-    rows = CosineRows(unit_rows("visual", visual, zero_norm=zero_norm))
+    rows = CosineRows(unit_rows("visual", visual, zero_norm=zero_norm, norm=norms.get("visual")))
     if mode == "faithful":
         _refuse_constant(relevance)
         return _as_coded(rows, min_max(relevance), budget)
@@ -182,7 +186,7 @@ def _recursion_of_one(
     rows: CosineRows, quality: Tensor, residual: Tensor, budget: int
 ) -> tuple[Tensor, Tensor]:
     """`_recursion` through NumPy, whose small operations cost less. Source: chen2018, Alg. 1."""
-    q, d, row_of = quality[0].numpy(), residual[0].numpy().copy(), rows.only()
+    q, d, row_of = quality[0].numpy(), residual[0].numpy().copy(), rows.only(budget)
     factor = np.empty((budget, len(q)), dtype=q.dtype)
     chosen, pivots = [], []
     with np.errstate(invalid="ignore", divide="ignore"):  # past the rank anything may come
@@ -190,11 +194,10 @@ def _recursion_of_one(
             j = int(d.argmax())
             chosen.append(j)
             pivots.append(d[j])
-            row = q[j] * row_of(j) * q
+            row = np.multiply(row_of(j), q, out=factor[t])
+            row *= q[j]
             row -= factor[:t, j] @ factor[:t]
             row /= np.sqrt(d[j])
-            factor[t] = row
-            row *= row
-            d -= row
+            d -= row * row
             d[j] = -np.inf
     return torch.tensor([chosen]), torch.from_numpy(np.array([pivots], dtype=q.dtype))

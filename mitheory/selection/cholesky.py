@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from .engine import WHOLE, CosineRows, Picks, at, first_best, mark, rounding_slack
+from .engine import GRAM_FROM, WHOLE, CosineRows, Picks, at, first_best, mark, rounding_slack
 from .projection import Array, GramRows, ProjectedRows
 
 CACHE = 2**23
 """Bytes of vectors that are cheap to read again for every choice."""
-
-GRAM_FROM = 3
-"""Share 1 / 3 of the tokens from which on, of few tokens, their Gram matrix is cheaper."""
 
 
 def log_det_greedy(rows: CosineRows, quality: Tensor, budget: int, *, ridge: float = 0.0) -> Picks:
@@ -81,34 +80,38 @@ def _single(
         factor = GramRows(unit, budget, whole=whole)
     else:
         factor = ProjectedRows(unit, budget, ridge)
-    double = 2 * log_quality
+    double, zero = 2 * log_quality, unit.dtype.type(0)
     residual = (np.einsum("nd,nd->n", unit, unit) > 0).astype(unit.dtype) + unit.dtype.type(ridge)
-    error = np.full_like(residual, slack)  # bound on the rounding error of the residual
+    carried = np.zeros_like(residual)  # with `added`, a bound on the rounding error of the residual
+    added = slack
+    score, square = np.empty_like(residual), np.empty_like(residual)
     open_ = np.ones(len(unit), dtype=bool)
     chosen: list[int] = []
     gains: list[float] = []
     with np.errstate(divide="ignore"):
         while len(chosen) < budget:
-            score = np.log(residual)
+            np.log(residual, out=score)
             score += double
             best = int(score.argmax())
-            if not score[best] > -np.inf:
+            top = float(score[best])
+            if not top > -np.inf:
                 break
-            j = int((score >= score[best] - slack / residual[best]).argmax())
-            if residual[j] <= error[j] or residual[best] <= error[best]:
-                residual[residual <= error] = 0  # nothing but rounding is left of these
+            j = int((score >= top - slack / float(residual[best])).argmax())
+            pivot, error = float(residual[j]), float(carried[j]) + added
+            if pivot <= error or residual[best] <= carried[best] + added:
+                residual[residual <= carried + added] = 0  # nothing but rounding is left of these
                 continue
             chosen.append(j)
             gains.append(float(score[j]))
-            scale = 1 / np.sqrt(residual[j])
-            square = np.square(factor.row(j, scale, score))
+            row = factor.row(j, 1 / math.sqrt(pivot), score)
+            np.multiply(row, row, out=square)
             residual -= square
-            np.maximum(residual, 0, out=residual)
+            np.maximum(residual, zero, out=residual)
             open_[j], residual[j] = False, 0
             # a small pivot magnifies the error it carries into every residual that it lowers
-            square *= scale * scale * (error[j] + slack / 2)
-            square += 1.5 * slack
-            error += square
+            square *= (error + slack / 2) / pivot
+            carried += square
+            added += 1.5 * slack
     left = log_quality.max()  # past the rank by quality
     quality = np.exp(log_quality - left) if left > -np.inf else np.zeros_like(residual)
     while len(chosen) < budget:

@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..checks import check_count, check_nonzero_rows, lookup
 from ..distributions import unit_rows
 from ..errors import BudgetError, MissingInputError, ParameterError
-from .engine import Picks, ranking, relative_slack, rounding_slack
+from .engine import Picks, ranking, relative_slack, rounding_slack, rows_at
 
 PIVOTS = 4
 VISITS = ("norm", "set")
@@ -102,26 +103,33 @@ def dart(
         order = _set_order(first, words, image_start, n)
         pivots = rows_at(pivots, order)
     distance = 1 - cosine_with(pivots, llm_visual_states)  # (b, pivots, n)
-    open_ = torch.ones(b, n, dtype=torch.bool, device=distance.device).scatter_(1, first, False)
     farthest = ranking(distance.flatten(0, 1), rounding_slack(distance)).view(b, total, n)
-    chosen, gains = [first], [distance.new_full(first.shape, math.nan)]
-    for p, share in enumerate(shares):
-        if not share:
-            continue
-        free = open_.gather(1, farthest[:, p])
-        takes = free & (free.cumsum(1) <= share)
-        j = farthest[:, p][takes].view(b, share)
-        chosen.append(j)
-        gains.append(distance[:, p].gather(1, j))
-        open_.scatter_(1, j, False)
+    taken = _taken_in_turn(farthest, first, shares)
+    takers = torch.arange(total).repeat_interleave(torch.tensor(shares)).to(distance.device)
+    gains = distance[torch.arange(b, device=distance.device)[:, None], takers, taken]
     notes = FAITHFUL if mode == "faithful" else EXACT
     return Picks(
-        torch.cat(chosen, 1),
-        torch.cat(gains, 1),
+        torch.cat([first, taken], 1),
+        torch.cat([distance.new_full(first.shape, math.nan), gains], 1),
         n + n_t + total * n,
         departures=(*notes, *((NORM_ORDER,) if visit == "norm" else ())),
         info=[{"image_pivots": own, "text_pivots": row} for row in words.tolist()],
     )
+
+
+def _taken_in_turn(farthest: Tensor, first: Tensor, shares: Sequence[int]) -> Tensor:
+    """Of every pivot's ranking (b, pivots, n) as many as its share, of what is still to be had, in
+    (b, sum of shares); NumPy, whose small operations cost less."""
+    b, _, n = farthest.shape
+    order, open_, samples = farthest.cpu().numpy(), np.ones((b, n), bool), np.arange(b)[:, None]
+    open_[samples, first.cpu().numpy()] = False
+    taken = []
+    for ranked, share in zip(order.swapaxes(0, 1), shares, strict=True):
+        free = open_[samples, ranked]
+        free &= free.cumsum(1) <= share
+        taken.append(ranked[free].reshape(b, share))
+        open_[samples, taken[-1]] = False
+    return torch.from_numpy(np.concatenate(taken, 1)).to(farthest.device)
 
 
 FAITHFUL = (
@@ -175,11 +183,6 @@ def cosine_with(unit: Tensor, states: Tensor) -> Tensor:
     if bool(safe.all()):
         return unit @ states.mT / norm[:, None]
     return unit @ unit_rows("states", states, zero_norm="uninformative").mT
-
-
-def rows_at(x: Tensor, index: Tensor) -> Tensor:
-    """Rows (b, m, d) of x (b, n, d) at index (b, m). Source: wen2025dart."""
-    return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
 
 
 def _shares(budget: int, own: int, total: int, n: int, mode: str) -> Sequence[int]:

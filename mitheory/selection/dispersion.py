@@ -62,7 +62,7 @@ def _one_by_one(
     rows: CosineRows, first: Tensor, budget: int, slack: float, mean: bool
 ) -> tuple[Tensor, Tensor]:
     """One sample on a CPU, through NumPy: a small operation costs a fifth of one of torch."""
-    given, row = first[0].tolist(), rows.only()
+    given, row = first[0].tolist(), rows.only(budget)
     running = torch.full_like(rows.unit[0, :, 0], 0.0 if mean else -torch.inf).numpy()
     join = np.add if mean else np.maximum
     chosen, values = [], []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -11,7 +11,18 @@ from torch import Tensor
 
 from ..distributions import NO_NORMS, unit_rows
 from .dispersion import disperse
-from .engine import CosineRows, Picks, at, first_best, product, rounding_slack, upper_blocks
+from .engine import (
+    WHOLE,
+    Array,
+    CosineRows,
+    Picks,
+    at,
+    first_best,
+    gram_of,
+    product,
+    rounding_slack,
+    upper_blocks,
+)
 from .fused import available, fused_distances
 from .refusal import refuse_single_token, refuse_zero_rows
 
@@ -112,7 +123,29 @@ REPEATS = "chosen tokens are not excluded: one is repeated where the rest are co
 
 
 def _coded_of_one(unit: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-    """Choices and gains (k,) of one sample (n, d) on a CPU: half of the matrix, by NumPy views."""
+    """Choices and gains (k,) of one sample (n, d) on a CPU, by NumPy views."""
+    found, row_of = (_whole if len(unit) <= WHOLE else _halved)(unit)
+    nearest = found.numpy()
+    scores = np.empty_like(nearest)
+    chosen, gains = [], []
+    for t in range(budget):
+        np.subtract(1, nearest, out=scores)
+        j = int(scores.argmax())
+        chosen.append(j)
+        gains.append(scores[j])
+        row = row_of(j)
+        nearest = row.copy() if t == 0 else np.maximum(nearest, row, out=nearest)
+    return torch.tensor(chosen), torch.from_numpy(np.array(gains, dtype=nearest.dtype))
+
+
+def _whole(unit: Tensor) -> tuple[Tensor, Callable[[int], Array]]:
+    """Second-largest cosine (n,) of every token, and rows of the matrix."""
+    cosine = gram_of(unit[None])
+    return _second_largest(cosine)[0], cosine[0].numpy().__getitem__
+
+
+def _halved(unit: Tensor) -> tuple[Tensor, Callable[[int], Array]]:
+    """The same from half of the matrix, block by block; a row is good until the next is asked."""
     n = len(unit)
     half, own, other = unit.new_empty(n, n), unit.new_empty(n), unit.new_full((n,), -torch.inf)
     for start, block in upper_blocks(unit[None]):
@@ -126,16 +159,13 @@ def _coded_of_one(unit: Tensor, budget: int) -> tuple[Tensor, Tensor]:
         diagonal.copy_(own[start:stop])
     if bool((other > own).any()):  # copies, to rounding
         other = (half.triu() + half.triu(1).T).topk(2, dim=0).values[1]
-    cosine, nearest, row = half.numpy(), other.numpy(), other.numpy().copy()
-    chosen, gains = [], []
-    for t in range(budget):
-        scores = 1 - nearest
-        j = int(scores.argmax())
-        chosen.append(j)
-        gains.append(scores[j])
+    cosine, row = half.numpy(), np.empty_like(other.numpy())
+
+    def row_of(j: int) -> Array:
         row[:j], row[j:] = cosine[:j, j], cosine[j, j:]
-        nearest = row.copy() if t == 0 else np.maximum(nearest, row, out=nearest)
-    return torch.tensor(chosen), torch.from_numpy(np.array(gains, dtype=row.dtype))
+        return row
+
+    return other, row_of
 
 
 def _second_largest(cosine: Tensor) -> Tensor:

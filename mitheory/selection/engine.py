@@ -13,15 +13,19 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+Array = npt.NDArray[Any]
 
 ROUNDING_UNITS = 8
 BLOCK = 512  # rows of the Gram matrix at a time
 UPPER = 128  # rows of its upper half at a time, on a CPU
 WHOLE = 1024  # tokens up to which the whole matrix is kept
 WHOLE_GPU = 8192  # likewise on a GPU: as many scores as one program of the fused loop holds
-MARGIN = 16  # of so many times the budget the best are found without sorting all, with so many more
+GRAM_FROM = 3  # share 1 / 3 of few tokens from which on their matrix is cheaper than its rows
+MARGIN = 16  # so many more than the budget are sorted, where scores are close, before all are
 
 
 @dataclass(frozen=True)
@@ -85,40 +89,53 @@ def ranking(scores: Tensor, slack: float | Tensor) -> Tensor:
     >>> ranking(torch.tensor([[0.5, 0.9 - 1e-8, 0.9, 0.5]]), 1e-6)
     tensor([[1, 2, 0, 3]])
     """
-    n = scores.shape[-1]
+    if scores.is_cpu:
+        return _ranking_by_numpy(scores.detach(), slack)
     values, order = scores.sort(dim=-1, descending=True, stable=True)
-    return (_runs(values, slack) * n + order).sort(dim=-1).values % n
-
-
-def _runs(values: Tensor, slack: float | Tensor) -> Tensor:
-    """Number of the run of near-equals that each of the descending values belongs to."""
-    run = torch.zeros_like(values, dtype=torch.int64)
+    n, run = scores.shape[-1], torch.zeros_like(order)
     run[..., 1:] = (values[..., :-1] - values[..., 1:] > slack).cumsum(-1)  # inf - inf ties
+    return (run * n + order).sort(dim=-1).values % n
+
+
+def _ranking_by_numpy(scores: Tensor, slack: float | Tensor) -> Tensor:
+    """`ranking` on a CPU, where NumPy sorts sooner, and once if no two are close."""
+    order = np.argsort(-scores.numpy(), axis=-1)
+    found = torch.from_numpy(order)
+    run = _runs(scores.gather(-1, found).numpy(), slack)
+    clear = (run[..., -1] == scores.shape[-1] - 1).all()
+    return found if clear else torch.from_numpy(_by_runs(order, run))
+
+
+def _runs(values: Array, slack: float | Tensor) -> Array:
+    """Number of the run of near-equals that each of descending values belongs to."""
+    limit = slack.detach().cpu().numpy() if isinstance(slack, Tensor) else slack
+    run = np.zeros(values.shape, dtype=np.int64)
+    with np.errstate(invalid="ignore"):  # inf - inf ties
+        (values[..., :-1] - values[..., 1:] > limit).cumsum(-1, out=run[..., 1:])
     return run
 
 
-def _clear(scores: Tensor, budget: int, slack: float | Tensor) -> tuple[Tensor, Tensor] | None:
-    """The first `budget` of `ranking` and their scores, where no two scores in a row are close.
-
-    None if two are, the last one and the next best included.
-    """
-    values, order = scores.topk(min(scores.shape[-1], budget + 1), dim=-1)
-    if bool((values[..., :-1] - values[..., 1:] > slack).all()):
-        return order[..., :budget], values[..., :budget]
-    return None
+def _by_runs(order: Array, run: Array) -> Array:
+    """The places of descending values, those of one run ascending."""
+    n = int(order.max()) + 1
+    return np.sort(run * n + order, axis=-1) % n
 
 
-def _leading(scores: Tensor, budget: int, slack: float | Tensor) -> Tensor | None:
-    """The first `budget` of `ranking`, from a few more of the best scores than that.
+def _leading(scores: Tensor, budget: int, slack: float | Tensor) -> tuple[Tensor, Tensor] | None:
+    """The first `budget` of `ranking` and their scores, from a few of the best scores.
 
     None if a run of near-equals goes on beyond those few: its lowest indices may be outside.
     """
-    values, order = scores.topk(min(scores.shape[-1], budget + MARGIN), dim=-1)
-    run = _runs(values, slack)
-    if not bool((run[..., -1] > run[..., budget - 1]).all()):
-        return None
     n = scores.shape[-1]
-    return (run * n + order).sort(dim=-1).values[..., :budget] % n
+    values, order = scores.topk(min(n, budget + 1), dim=-1)
+    if bool((values.diff(dim=-1) < -slack).all()):
+        return order[..., :budget], values[..., :budget]
+    values, order = scores.topk(min(n, budget + MARGIN), dim=-1)
+    run = _runs(values.detach().cpu().numpy(), slack)
+    if values.shape[-1] < n and not (run[..., -1] > run[..., budget - 1]).all():
+        return None
+    chosen = torch.from_numpy(_by_runs(order.cpu().numpy(), run)[..., :budget]).to(scores.device)
+    return chosen, scores.gather(-1, chosen)
 
 
 def top_picks(
@@ -130,15 +147,12 @@ def top_picks(
     guarantee: str | None = "exact",
 ) -> Picks:
     """The `budget` best (open) scores by one sort: what greedy does where scores are fixed."""
-    n, chosen = scores.shape[-1], None
+    n = scores.shape[-1]
     if open_ is None:
-        clear = _clear(scores, budget, slack)
-        if clear is not None:
-            return Picks(*clear, n, guarantee)
-        if MARGIN * budget < n:
-            chosen = _leading(scores, budget, slack)
-    if chosen is None:
-        chosen = ranking(scores, slack)
+        found = _leading(scores, budget, slack)
+        if found is not None:
+            return Picks(*found, n, guarantee)
+    chosen = ranking(scores, slack)
     if open_ is not None:  # closed ones behind all others, order unchanged
         chosen = chosen.gather(1, (~open_).gather(1, chosen).byte().argsort(dim=-1, stable=True))
     chosen = chosen[:, :budget]
@@ -168,9 +182,11 @@ class CosineRows:
             return self.whole[samples, j]
         return (self.unit @ self.unit[samples, j, :, None])[..., 0]
 
-    def only(self) -> Callable[[int], np.ndarray]:
-        """Rows (n,) of the only sample on a CPU, as NumPy arrays that must not be written to."""
-        if self.whole is not None:
+    def only(self, count: int) -> Callable[[int], np.ndarray]:
+        """Rows (n,) of the only sample on a CPU, as NumPy arrays that must not be written to;
+        `count` of them, or so, will be asked for."""
+        is_made = "whole" in self.__dict__ or GRAM_FROM * count > self.unit.shape[1]
+        if is_made and self.whole is not None:
             return self.whole[0].numpy().__getitem__
         unit = self.unit[0].numpy()
         return lambda j: unit @ unit[j]
@@ -216,18 +232,23 @@ def upper_blocks(unit: Tensor) -> Iterator[tuple[int, Tensor]]:
         yield start, product(unit[:, start : start + size], unit[:, start:])
 
 
-def gram_of(unit: Tensor) -> Tensor:
-    """The whole Gram matrix (b, n, n); of one sample on a CPU through NumPy, which knows that a
-    product with the own transpose is symmetric and computes half of it."""
-    if len(unit) == 1 and unit.is_cpu:
-        only = unit[0].numpy()
-        return torch.from_numpy(only @ only.T)[None]
-    return product(unit, unit)
+def gram_of(x: Tensor) -> Tensor:
+    """The whole Gram matrix (b, n, n); on a CPU through NumPy, sample by sample, which knows that
+    a product with the own transpose is symmetric and computes half of it."""
+    if not x.is_cpu or x.requires_grad:
+        return product(x, x)
+    only = [torch.from_numpy(one @ one.T) for one in x.numpy()]
+    return only[0][None] if len(only) == 1 else torch.stack(only)
 
 
 def product(x: Tensor, y: Tensor) -> Tensor:
     """x yᵀ (b, n, m); of a single sample not as a batch, which is slower."""
     return (x[0] @ y[0].T)[None] if len(x) == 1 else x @ y.mT
+
+
+def rows_at(x: Tensor, index: Tensor) -> Tensor:
+    """Rows (b, m, d) of x (b, n, d) at index (b, m)."""
+    return x[torch.arange(len(x), device=x.device)[:, None], index]
 
 
 def mark(open_: Tensor, j: Tensor) -> None:

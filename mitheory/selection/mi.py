@@ -16,7 +16,7 @@ from ..pmi import (
     SELF_CONDITIONALS,
     SelfPMI,
     cross_pmi_of_logits,
-    largest_pmi,
+    largest_pmi_of_rows,
     self_pmi_of_units,
 )
 from ..scores import REDUNDANCIES
@@ -81,7 +81,7 @@ def mi_problem(
     tokens = None
     if needed or stationary:
         tokens = unit_rows("visual", visual, zero_norm=zero_norm, norm=norm)
-    words = unit_rows("text", text, zero_norm=zero_norm, norm=norms.get("text")) / temperature
+    words = unit_rows("text", text, zero_norm=zero_norm, norm=norms.get("text"))
 
     def within(prior: str | Tensor, kind: str) -> SelfPMI:
         assert tokens is not None
@@ -97,17 +97,20 @@ def mi_problem(
             keep_cosine=visual.shape[1] <= kept,
         )
 
-    if tokens is None:
-        rho = unit_products("visual", visual, words, zero_norm=zero_norm, norm=norm)
-    else:
-        rho = row_products(tokens, words)
     shared = prior
     uniform = isinstance(prior, str) and prior == "uniform"
     if uniform and conditional == "softmax" and aggregate is maximum:
-        relevance = largest_pmi(rho, temperature)
+        if tokens is None and norm is None:
+            tokens = unit_rows("visual", visual, zero_norm=zero_norm)
+        rows, divisor = (visual, norm) if tokens is None else (tokens, None)
+        relevance = largest_pmi_of_rows(rows, words, temperature, norm=divisor)
     else:
+        if tokens is None:
+            cosine = unit_products("visual", visual, words, zero_norm=zero_norm, norm=norm)
+        else:
+            cosine = row_products(tokens, words)
         cross = cross_pmi_of_logits(
-            rho,
+            cosine / temperature,
             conditional=conditional,
             prior=prior,
             grid=grid,
@@ -135,14 +138,14 @@ def mi_greedy(problem: Problem, budget: int, first: Tensor | None = None) -> Pic
 
     Source: Eqs. (20)-(24).
     """
+    if first is None and problem.redundancy is None:
+        return top_picks(problem.relevance, budget, slack=problem.slack)
     if first is None:
         b = len(problem.relevance)
         first = torch.empty(b, 0, dtype=torch.int64, device=problem.relevance.device)
     done = first.shape[1]
     if problem.redundancy is None:
-        open_ = None
-        if done:
-            open_ = torch.ones_like(problem.relevance, dtype=torch.bool).scatter_(1, first, False)
+        open_ = torch.ones_like(problem.relevance, dtype=torch.bool).scatter_(1, first, False)
         picks = top_picks(problem.relevance, budget - done, slack=problem.slack, open_=open_)
     elif done == budget:
         picks = Picks(first[:, :0], problem.relevance[:, :0], 0)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ..errors import BudgetError
-from .engine import ranking, relative_slack, rounding_slack
+from .engine import ranking, relative_slack, rows_at
 from .sparsevlm_budgets import recycled
+from .squared_distances import distance_margin, squared_distances
 
 NOISE = 1e-6  # on densities, at most, in the public code
 
@@ -40,8 +42,7 @@ def prune_with_groups(
     n = order.shape[1]
     taken, groups = recycled(n - kept)
     own, loose = order[:, :kept], order[:, kept : kept + taken]
-    points = states.gather(1, loose[..., None].expand(-1, -1, states.shape[-1]))
-    centers, member_of = density_peaks(points, groups, noise=noise)
+    centers, member_of = density_peaks(rows_at(states, loose), groups, noise=noise)
     targets = loose.gather(1, centers)
     indices = torch.cat([own, targets], 1)
     into = torch.full_like(order, -1).scatter_(1, own, own)
@@ -76,7 +77,7 @@ def pick_with_groups(
     if states is None:
         chosen = order[:, : max(kept)]
         return chosen, scores.gather(1, chosen), counts, None
-    into = order.sort(-1).values
+    into = torch.arange(n, device=order.device).repeat(len(order), 1)
     rows, gains = list(order), list(scores.gather(1, order))
     for k in sorted(set(kept) - {n}):
         own = (counts == k).nonzero()[:, 0]
@@ -84,8 +85,9 @@ def pick_with_groups(
         added = None
         if seeds is not None:
             added = _noise([seeds[i] for i in places], recycled(n - k)[0], scores)
-        chosen, into[own] = prune_with_groups(order[own], k, states[own], noise=added)
-        gained = scores[own].gather(1, chosen)
+        these = slice(None) if len(places) == len(scores) else own  # without a copy of all
+        chosen, into[these] = prune_with_groups(order[these], k, states[these], noise=added)
+        gained = scores[these].gather(1, chosen)
         gained[:, k:] = math.nan
         for place, i in enumerate(places):
             rows[i], gains[i] = chosen[place], gained[place]
@@ -143,23 +145,27 @@ def density_peaks(
     >>> density_peaks(points, 2)
     (tensor([[0, 3]]), tensor([[0, 0, 0, 1, 1]]))
     """
-    m = points.shape[1]
-    distance = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-    distance = distance / points.shape[-1] ** 0.5
-    spread = distance.topk(min(groups, m), dim=-1, largest=False).values.square().mean(-1)
+    m, d = points.shape[1:]
+    square, margin = squared_distances(points), distance_margin(points)
+    spread = _mean_of_least(square, min(groups, m)).to(points.dtype) / d
     log_density = -spread if noise is None else ((-spread).exp() + noise).log()
-    slack = relative_slack(spread)
-    earlier = torch.ones(m, m, dtype=torch.bool, device=points.device).tril(-1)  # j before i
-    other, own = log_density[:, None, :], log_density[:, :, None]
-    equal = ((other - own).abs() <= slack[..., None]) | (other == own)  # or both −∞
-    denser = torch.where(equal, earlier, other > own)  # (b, i, j): j is denser than i
-    farthest = distance.amax((1, 2))[:, None, None]
-    reach = torch.where(denser, distance, farthest).amin(-1).log()
+    slack = margin * spread.amax(-1, keepdim=True)
+    place = ranking(log_density, slack).argsort(-1).int()
+    denser = place[:, None, :] < place[:, :, None]  # (b, i, j): j is denser than i
+    farthest = square.amax((1, 2))[:, None, None]
+    reach = (torch.where(denser, square, farthest).amin(-1) / d).to(points.dtype).log() / 2
     scale = reach.masked_fill(reach.isinf(), 0.0).abs().amax(-1, keepdim=True) + 1
-    score = log_density + reach
-    centers = ranking(score, slack + rounding_slack(reach) * scale)[:, :groups]
-    to_center = distance.gather(1, centers[..., None].expand(-1, -1, m))  # (b, groups, m)
-    near = to_center <= to_center.amin(1, keepdim=True) * (1 + rounding_slack(distance))
+    centers = ranking(log_density + reach, slack + margin * scale)[:, :groups]
+    to_center = square.gather(1, centers[..., None].expand(-1, -1, m))  # (b, groups, m)
+    near = to_center <= to_center.amin(1, keepdim=True) * (1 + 2 * margin)
     joined = near.byte().argmax(1)
     themselves = torch.arange(centers.shape[1], device=centers.device).expand_as(centers)
     return centers, joined.scatter(1, centers, themselves)
+
+
+def _mean_of_least(x: Tensor, count: int) -> Tensor:
+    """Mean of the `count` smallest entries of every row; NumPy finds them without a sort."""
+    if not x.is_cpu:
+        return x.topk(count, dim=-1, largest=False, sorted=False).values.mean(-1)
+    least = np.partition(x.numpy(), count - 1, axis=-1)[..., :count]
+    return torch.from_numpy(least.mean(-1))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_count, check_finite_number, check_flag, lookup
+from ..distributions import row_products
 from ..errors import BudgetError, MissingInputError, ParameterError
 from .engine import Picks, ranking, relative_slack, rounding_slack
 from .recycling import kept_beside_groups, pick_with_groups
@@ -155,7 +156,7 @@ def word_shares(visual: Tensor, text: Tensor) -> Tensor:
     >>> word_shares(torch.zeros(1, 2, 3), torch.ones(1, 4, 3))
     tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
-    return (visual @ text.mT).softmax(-1).mean(1)
+    return row_products(visual, text).softmax(-1).mean(1)
 
 
 def raters(visual: Tensor, text: Tensor) -> Tensor:
@@ -168,9 +169,11 @@ def raters(visual: Tensor, text: Tensor) -> Tensor:
     >>> raters(torch.tensor([[[2.0, 0.0]]]), torch.eye(2)[None])
     tensor([[ True, False]])
     """
-    products = visual @ text.mT
+    products = row_products(visual, text)
     marginal = products.softmax(-1).mean(1)
-    largest = products.abs().amax((1, 2))[:, None]  # what a softmax makes of their rounding
+    largest = torch.linalg.vector_norm(products, torch.inf, dim=(1, 2))[
+        :, None
+    ]  # what a softmax makes of their rounding
     return marginal > (1 + rounding_slack(marginal) * (1 + largest)) / text.shape[1]
 
 

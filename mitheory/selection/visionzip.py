@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from ..distributions import unit_rows
+from ..distributions import row_products, unit_rows
 from ..errors import ParameterError
-from .engine import Picks, ranking, relative_slack, rounding_slack
+from .engine import Picks, ranking, relative_slack, rounding_slack, rows_at
 
 SHARE = 10 / 64  # of the published settings 54 + 10, 108 + 20, 162 + 30
 
@@ -153,10 +153,7 @@ def nearest(unit: Tensor, tokens: Tensor, targets: Tensor) -> Tensor:
 
     Source: yang2025visionzip.
     """
-    d = unit.shape[-1]
-    a = unit.gather(1, tokens[..., None].expand(-1, -1, d))
-    t = unit.gather(1, targets[..., None].expand(-1, -1, d))
-    cosine = a @ t.mT  # (b, m, c)
+    cosine = row_products(rows_at(unit, tokens), rows_at(unit, targets))  # (b, m, c)
     best = cosine.amax(-1, keepdim=True)
     owner = (cosine >= best - rounding_slack(cosine)).byte().argmax(-1)
     return targets.gather(1, owner)

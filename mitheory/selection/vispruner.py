@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from ..checks import check_share, lookup
 from ..distributions import unit_rows
 from ..errors import BudgetError, MissingInputError
 from .attention import column_sums
-from .engine import BLOCK, Picks, ranking, relative_slack, rounding_slack
+from .engine import BLOCK, WHOLE, Picks, gram_of, ranking, relative_slack, rounding_slack
 
 ROUND = 8  # tokens removed in a round, at most
 LISTED = 64  # nearest neighbors of a token that are known at a time
@@ -136,10 +137,11 @@ def without_duplicates(
 class NearestInOther:
     """Largest cosine (b, a) of tokens (b, a) with any of (b, o) others; −∞ if there are none.
 
-    The 64 nearest neighbors of every token are listed once, and anew among
-    the tokens that are left whenever half of them are gone, so that a call reads lists: a token
-    with none of its neighbors among the others is compared with all of them. So a residual of m
-    tokens costs O(m² d) on the whole, not in each round; blocks of 512 rows exist at a time.
+    Of few tokens on a CPU the matrix of cosines is kept, and read. Of many the 64 nearest neighbors
+    of every token are listed once, and anew among the tokens that are left whenever half of them
+    are gone, so that a call reads lists: a token with none of its neighbors among the others is
+    compared with all of them. So a residual of m tokens costs O(m² d) on the whole, not in each
+    round; blocks of 512 rows exist at a time.
 
     Source: zhang2025vispruner.
 
@@ -156,12 +158,17 @@ class NearestInOther:
 
     def __init__(self, unit: Tensor) -> None:
         self._unit = unit
+        kept = unit.is_cpu and unit.shape[1] <= WHOLE
+        self._whole = gram_of(unit).numpy() if kept else None
         self._listed = 0  # tokens that the lists were made of
         self._place = torch.zeros(unit.shape[:2], dtype=torch.long, device=unit.device)
 
     def __call__(self, tokens: Tensor, others: Tensor) -> Tensor:
         if not others.shape[1]:
             return self._unit.new_full(tokens.shape, -torch.inf)
+        if self._whole is not None:
+            pairs = zip(self._whole, tokens.numpy(), others.numpy(), strict=True)
+            return torch.from_numpy(np.stack([x.take(a, 0).take(o, 1).max(1) for x, a, o in pairs]))
         left = tokens.shape[1] + others.shape[1]
         if 2 * left <= self._listed or not self._listed:
             self._list(torch.cat([tokens, others], 1))
