@@ -34,6 +34,7 @@ def facility_location(
 
     Examples
     --------
+    >>> import torch
     >>> pair = torch.tensor([[[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]])
     >>> facility_location(pair, budget=2).indices
     tensor([[1, 2]])
