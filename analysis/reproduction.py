@@ -55,8 +55,8 @@ class Run:
 
 def reproduce(
     run: Run, out: Path, *, jobs: int = 2, device: str = "cpu", command: str = ""
-) -> Path:
-    """Everything up to the tables; returns the path of results.parquet."""
+) -> pd.DataFrame:
+    """Everything up to the tables; the main one, of results.parquet, is given back."""
     out.mkdir(parents=True, exist_ok=True)
     adapter = FruitFlyAdapter(run.model, device=device)
     origin = provenance.collect(
@@ -77,12 +77,13 @@ def reproduce(
     )
     cells = run_cells(run, settings, out, jobs=jobs, device=device)
     console.print("[bold]3/5[/] collect")
-    atomic_write_parquet(out / "results.parquet", collect(settings, cells))
+    results = collect(settings, cells)
+    atomic_write_parquet(out / "results.parquet", results)
     kept = drawn(settings, cells, run)
     atomic_write_parquet(out / "kept.parquet", kept)
     atomic_write_parquet(out / "scenes.parquet", pictures(bundle, sorted(set(kept.sample_id))))
     atomic_write_json(out / "run.json", {"run": asdict(run), "provenance": origin.to_dict()})
-    return out / "results.parquet"
+    return results
 
 
 def run_cells(

@@ -17,7 +17,7 @@ FLOW = (
     "distributions", "priors", "pmi", "aggregation", "properties", "scores", "setfunctions",
     "selection", "budgets",
 )  # fmt: skip
-INTERNAL = {"checks", "names", "notebook"}  # of use to nobody outside
+INTERNAL = {"checks", "faces", "names", "notebook"}  # of use to nobody outside
 ANALYSIS = ("analysis", "analysis.claims", "analysis.ablation", "analysis.datasets")
 INDEX = """\
 # Reference

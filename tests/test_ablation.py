@@ -771,7 +771,8 @@ def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     (code,) = blocks("python")
     names: dict = {}
     exec(compile(code, "ablation.md", "exec"), names)
-    assert len(read_results(tmp_path / "ablation")) == 2 * 64
+    pd.testing.assert_frame_equal(names["table"], read_results(tmp_path / "ablation"))
+    assert len(names["table"]) == 2 * 64
 
 
 def test_the_commands_of_the_page_are_read(tmp_path: Path) -> None:

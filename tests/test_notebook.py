@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from importlib import import_module
 from xml.etree import ElementTree
 
 import pytest
@@ -10,6 +12,7 @@ from bundle_samples import PROVENANCE
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.dialogue import about_scene, ask
 from mitheory import notebook, select
 from mitheory.bundle import Bundle, BundleWriter
 from mitheory.errors import ShapeError
@@ -93,3 +96,55 @@ def test_a_bundle_shows_what_is_in_it(tmp_path):
     images = len({s.image_id for s in samples})
     for text in ("b: 12 samples", f"images {images}", "12×12", "visual", samples[0].question):
         assert text in said
+
+
+# --- tables -----------------------------------------------------------------------------------
+
+OFFERED = (
+    "analysis", "analysis.ablation", "analysis.auditing", "analysis.calibration",
+    "analysis.datasets", "analysis.dialogue", "analysis.evaluate", "analysis.extraction",
+    "analysis.precision", "analysis.priors", "analysis.studies",
+)  # fmt: skip
+PLACES = {"extract_part", "part_of", "save"}  # what writes one file says where
+TABLES = {
+    "analysis": ("ablate", "audit", "calibrate", "run_studies"),
+    "analysis.evaluate": ("evaluate",),
+    "analysis.precision": ("precision",),
+    "analysis.reproduction": ("reproduce",),
+    "analysis.datasets.listing": ("score_file",),
+    "benchmarks.run": ("run",),
+}
+
+
+@pytest.mark.parametrize("module", TABLES)
+def test_what_makes_tables_gives_data_frames(module):
+    for name in TABLES[module]:
+        gives = inspect.signature(getattr(import_module(module), name)).return_annotation
+        kinds = ("pd.DataFrame", "pd.DataFrame | None", "dict[str, pd.DataFrame]")
+        assert gives in kinds, name
+
+
+@pytest.mark.parametrize("package", OFFERED)
+def test_no_function_on_offer_gives_paths_of_results(package):
+    """Whoever computes from Python is to have the results, and not to read files for them."""
+    module = import_module(package)
+    offered = {n: getattr(module, n) for n in module.__all__}
+    gives = {
+        name: str(inspect.signature(each).return_annotation)
+        for name, each in offered.items()
+        if inspect.isfunction(each)
+    }
+    assert [name for name in gives if "Path" in gives[name] and name not in PLACES] == []
+
+
+def test_a_question_as_a_frame():
+    """Two rows: with all tokens, and with what is kept."""
+    asked = ask(FruitFlyAdapter(), about_scene(7), "mi_pruner", budget=16)
+    full, pruned = asked.to_frame().to_dict("records")
+    assert full == {
+        "method": "full", "tokens": 144, "answer": asked.full.text,
+        "log_prob": asked.full.log_prob, "log_prob_truth": asked.full.log_prob_truth,
+        "seconds": asked.seconds["full"],
+    }  # fmt: skip
+    assert (pruned["method"], pruned["tokens"]) == ("mi_pruner", 16)
+    assert pruned["log_prob"] == asked.pruned.log_prob != full["log_prob"]

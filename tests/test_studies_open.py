@@ -189,8 +189,7 @@ def test_every_order_of_words_has_the_last_word_first_and_every_word_once(contex
 def test_the_studies_write_what_they_announce(context):
     """Three of them on few questions: tables, columns, and every accuracy inside its interval."""
     names = ["dynamic_budget", "text_pruning", "mi_attention_split"]
-    paths = run_studies(context, names)
-    tables = {path.stem: pd.read_parquet(path) for path in paths}
+    tables = run_studies(context, names)
     assert {"dynamic_budget", "text_pruning", "mi_attention_split"} <= set(tables)
     for name in ("dynamic_budget", "text_pruning", "mi_attention_split"):
         table = tables[name]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from .configuration import Configuration, expand
 from .grids import GRIDS, load_grid
-from .running import ablate, read_results
+from .running import ablate, complete, read_results
 from .sources import Source, sources
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Configuration",
     "Source",
     "ablate",
+    "complete",
     "expand",
     "load_grid",
     "read_results",

@@ -151,11 +151,40 @@ def ablate(
     jobs: int = 1,
     scheduler: str | None = None,
     worker: Worker | None = None,
-) -> list[Path]:
-    """Compute what is missing of a grid; paths of the results, one per cell, in order.
+) -> pd.DataFrame | None:
+    """Compute what is missing of a grid; a row per cell and sample.
 
-    One of several workers answers its share of the questions; the last to finish joins, and the
-    others get no paths.
+    Parameters
+    ----------
+    cells, job, jobs, scheduler, worker : as `complete` takes them
+
+    Returns
+    -------
+    DataFrame
+        As `read_results` reads it again from ``job.out``; None if other workers of a launcher are
+        not done yet.
+
+    Raises
+    ------
+    ParameterError
+        As `complete`.
+    """
+    done = complete(cells, job, jobs=jobs, scheduler=scheduler, worker=worker)
+    return read_results(job.out) if done else None
+
+
+def complete(
+    cells: Sequence[Configuration],
+    job: Job,
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    worker: Worker | None = None,
+) -> bool:
+    """Compute what is missing of a grid; whether every cell has its file then.
+
+    One of several workers answers its share of the questions; the last to finish joins, and for
+    the others the grid is not done.
 
     Parameters
     ----------
@@ -178,7 +207,7 @@ def ablate(
         _run(spread.each("select", _select, [(c, job) for c in to_select.values()]))
         _ask([q for q in unanswered(missing, job) if _belongs(q, here)], job, spread)
         if here.world > 1 and unanswered(missing, job):
-            return []
+            return False
         answered, index = read_answers(job), Bundle.open(job.bundle).index
         for cell in missing:
             atomic_write_parquet(job.result(cell), joined(cell, job, answered, index))
@@ -186,7 +215,7 @@ def ablate(
         job.out / "grid.json",
         {"common": job.common, "cells": {job.result(c).stem: c.canonical() for c in cells}},
     )
-    return [job.result(c) for c in cells]
+    return True
 
 
 def _check_inside(cells: Sequence[Configuration], job: Job) -> None:

@@ -8,9 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mitheory.checks import lookup
 from mitheory.errors import ParameterError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["PARTS", "calibrate"]
 
@@ -24,7 +28,7 @@ def calibrate(
     quick: bool = False,
     jobs: int = 2,
     seed: int = 0,
-) -> dict[str, Path]:
+) -> dict[str, pd.DataFrame]:
     """Run the parts; every one writes its table into `out`.
 
     Parameters
@@ -39,7 +43,8 @@ def calibrate(
 
     Returns
     -------
-    dict from part to the path of its table
+    dict from part to its DataFrame
+        As it stands in ``<part>.csv`` of the folder.
 
     Raises
     ------
@@ -49,9 +54,11 @@ def calibrate(
     chosen = {name: lookup(name, PARTS, "part") for name in parts}
     if jobs == 0:
         raise ParameterError("jobs must be positive, or -1 for every core; got 0")
+    import pandas as pd
+
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    return {name: part(folder, quick, jobs, seed) for name, part in chosen.items()}
+    return {name: pd.read_csv(part(folder, quick, jobs, seed)) for name, part in chosen.items()}
 
 
 def _estimators(out: Path, quick: bool, jobs: int, seed: int) -> Path:

@@ -72,8 +72,7 @@ def ablate(
     mitheory ablate --set method=mi_pruner --set budget=0.25,64/576 --set temperature=0.1,0.2
     --reference method=mi_pruner --out ablation/
     """
-    from ..ablation import ablate as compute
-    from ..ablation import load_grid, sources
+    from ..ablation import complete, load_grid, sources
     from ..ablation.grids import parse_axes
     from ..ablation.reporting import printed, reference_of, write_origin, write_tables
     from ..ablation.running import job_of, prepared
@@ -90,7 +89,7 @@ def ablate(
             raise ParameterError(LAUNCHED)
         say(f"{len(cells)} cells on {source.name}")
         job = job_of(bundle, folder, source.model, seed=seed, device=device)
-        compute(cells, job, jobs=jobs, scheduler=scheduler or None)
+        complete(cells, job, jobs=jobs, scheduler=scheduler or None)
     table = write_tables(out, cells, reference, runs)
     write_origin(
         out, list(runs), reference, seed=seed, device=device, command=command_line()

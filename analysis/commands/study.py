@@ -37,7 +37,7 @@ def study(
             show(f"[bold]{known.name}[/]: {known.title}")
         return [{"name": known.name, "title": known.title} for known in STUDIES.values()]
     context = Context(out, model=model, seed=seed, quick=quick, jobs=jobs, device=device)
-    tables = run_studies(context, names or None)
-    for path in tables:
+    paths = [context.table(name) for name in run_studies(context, names or None)]
+    for path in paths:
         say(escape(str(path)))
-    return {"tables": tables}
+    return {"tables": paths}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mitheory import select
 from mitheory.bundle import Sample
@@ -16,6 +16,9 @@ from mitheory.plot.views import WHOLE
 from mitheory.selection import SELECTORS, Mode, Selection
 
 from .seen import Box, seen
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,38 @@ class Asked:
     def ratio(self) -> float:
         """Share of the visual tokens that is kept."""
         return self.selection.n_kept / self.sample.n_v
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for all tokens and one for what is kept.
+
+        Returns
+        -------
+        DataFrame
+            ``method`` ("full" in the first row), ``tokens``, ``answer``, ``log_prob`` of the answer
+            and ``log_prob_truth`` of the true one (nats; NaN where there is none), ``seconds`` of
+            the answer.
+
+        Examples
+        --------
+        >>> from analysis.dialogue import about_scene
+        >>> from mitheory.models import resolving
+        >>> asked = ask(resolving.load_adapter("fruitfly"), about_scene(0), "random", budget=64)
+        >>> asked.to_frame()[["method", "tokens"]].values.tolist()
+        [['full', 144], ['random', 64]]
+        """
+        import pandas as pd
+
+        answers = (self.full, self.pruned)
+        return pd.DataFrame(
+            {
+                "method": ["full", self.selection.method],
+                "tokens": [self.sample.n_v, self.selection.n_kept],
+                "answer": [answer.text for answer in answers],
+                "log_prob": [answer.log_prob for answer in answers],
+                "log_prob_truth": [answer.log_prob_truth for answer in answers],
+                "seconds": [self.seconds["full"], self.seconds["pruned"]],
+            }
+        )
 
     def outcome(self) -> dict[str, Any]:
         """What happened, as JSON values; of a method that averages dropped tokens into kept ones

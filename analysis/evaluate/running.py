@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from analysis.ablation import ablate, read_results
+from analysis.ablation import complete, read_results
 from analysis.ablation.reporting import (
     compared_of,
     described,
@@ -58,7 +58,7 @@ def evaluate(
     out : folder
     seed : of methods that draw, and of intervals
     device : of the models
-    jobs, scheduler : as `ablate` takes them
+    jobs, scheduler : as `analysis.ablation.complete` takes them
     judging : of the benchmarks that need a judge
     reference : cell to compare with, as `reference_of` takes it; no comparison without
     table : number of the paper's table that the runs are, to write ``tabN.csv``
@@ -136,7 +136,7 @@ def _one(
     device = here.device(device, torch.cuda.device_count())
     source = run.source
     job = job_of(bundle, folder, source.model, seed=seed, device=device, loading=source.loading)
-    return bool(ablate(run.cells, job, jobs=jobs, scheduler=scheduler, worker=here))
+    return complete(run.cells, job, jobs=jobs, scheduler=scheduler, worker=here)
 
 
 def _graded(run: Run, out: Path, seed: int, judging: Judging) -> tuple[pd.DataFrame, pd.DataFrame]:

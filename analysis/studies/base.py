@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.ablation import Configuration, ablate
+from analysis.ablation import Configuration, complete
 from analysis.ablation.running import job_of, prepared
 from analysis.ablation.sources import Source
 from mitheory.errors import ParameterError
@@ -49,6 +49,10 @@ class Context:
         """Where unfinished work is kept."""
         return self.out / "studies" / "work"
 
+    def table(self, name: str) -> Path:
+        """Where a study writes the table of that name."""
+        return self.out / "studies" / f"{name}.parquet"
+
     def bundle(
         self,
         split: str,
@@ -79,16 +83,14 @@ class Context:
         dataset: str = "fruitfly",
         attention: bool = True,
     ) -> pd.DataFrame:
-        """Tidy rows of the cells (those of `analysis.ablation.read_results`), in their order.
+        """Tidy rows of the cells in their order: `analysis.ablation.read_results` without the axes.
 
         Answers are shared by all studies of a run: a kept set is shown to a model once.
         """
         bundle = self.bundle(split, limit, model=model, dataset=dataset, attention=attention)
         job = job_of(bundle, bundle.parent, model or self.model, seed=self.seed, device=self.device)
-        return pd.concat(
-            [pd.read_parquet(path) for path in ablate(cells, job, jobs=self.jobs)],
-            ignore_index=True,
-        )
+        complete(cells, job, jobs=self.jobs)
+        return pd.concat([pd.read_parquet(job.result(c)) for c in cells], ignore_index=True)
 
 
 @dataclass(frozen=True)

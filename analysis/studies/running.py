@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from analysis.ablation.configuration import digest
 from analysis.auditing.plan import code_digest
 from analysis.progress import console
@@ -23,8 +25,8 @@ def run_studies(
     names: Sequence[str] | None = None,
     *,
     studies: Mapping[str, Study] = STUDIES,
-) -> list[Path]:
-    """Run studies; paths of their tables.
+) -> dict[str, pd.DataFrame]:
+    """Run studies; their tables by name, as ``studies/<name>.parquet`` in the folder of the run.
 
     Parameters
     ----------
@@ -41,12 +43,12 @@ def run_studies(
     """
     wanted = [lookup(name, studies, "study") for name in (names or studies)]
     folder = context.out / "studies"
-    found: list[Path] = []
+    found: dict[str, pd.DataFrame] = {}
     for study in wanted:
         mark = folder / f"{study.name}.json"
-        files = [folder / f"{table}.parquet" for table in study.tables]
+        files = {table: context.table(table) for table in study.tables}
         identity = _identity(study, context)
-        if not _is_done(mark, identity, files):
+        if not _is_done(mark, identity, [*files.values()]):
             console.print(f"  {study.title}")
             tables = study.run(context)
             if set(tables) != set(study.tables):
@@ -55,9 +57,9 @@ def run_studies(
                     f"got {sorted(tables)}"
                 )
             for name, table in tables.items():
-                atomic_write_parquet(folder / f"{name}.parquet", table)
+                atomic_write_parquet(files[name], table)
             atomic_write_json(mark, {"identity": identity, "tables": list(study.tables)})
-        found += files
+        found |= {name: pd.read_parquet(path) for name, path in files.items()}
     return found
 
 
