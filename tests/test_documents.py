@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import sys
 from types import ModuleType
 
@@ -67,6 +68,33 @@ def test_mitheory_commands_in_documents_exist():
     named = {c for d in DOCUMENTS for c in re.findall(r"(?:^|/)mitheory ([a-z]+)", fenced(d), re.M)}
     assert "reproduce" in named
     assert named <= set(group.commands)
+
+
+def command_lines() -> list[list[str]]:
+    """What stands after `mitheory` in the fenced commands of all documents."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for block in re.findall(r"```(?:console|bash)\n(.*?)```", text, re.DOTALL):
+            lines = block.replace("\\\n", " ").splitlines()
+            for line in re.findall(r"(?:^|[\s/])mitheory ([a-z].*)", "\n".join(lines)):
+                words = shlex.split(line, comments=True)
+                ends = [i for i, word in enumerate(words) if word in ("|", "&", "&&", ";", ">")]
+                found.append(words[: min(ends, default=len(words))])
+    return found
+
+
+def test_command_lines_in_documents_parse():
+    """Into the options of their command: one that was renamed would leave a dead line."""
+    import typer
+
+    from analysis.cli import app
+
+    group = typer.main.get_command(app)
+    lines = command_lines()
+    assert len(lines) > 30
+    for name, *arguments in lines:
+        assert group.commands[name].make_context(name, list(arguments)).params
 
 
 def test_make_and_pip_install_the_same():

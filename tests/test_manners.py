@@ -13,6 +13,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import dataset_samples
 import pytest
 import typer
 from bundle_samples import many_samples, write
@@ -24,9 +25,11 @@ from structure import ROOT
 from analysis import manners
 from analysis.cli import COMMANDS, app
 from analysis.commands.options import command_line
+from analysis.datasets import benchmark
 from analysis.manners import PartFailed, mannered, plain, run, say, show
 from analysis.progress import LOG_SECONDS, LoggedProgress, console, progress
 from mitheory.errors import BundleError, MitheoryError
+from mitheory.testing import save_tiny
 
 GROUP = typer.main.get_command(app)
 FUNCTIONS = {name: getattr(import_module(f"analysis.commands.{name}"), name) for name in COMMANDS}
@@ -64,6 +67,43 @@ def test_the_check_of_examples_itself():
     ((_, command, *arguments),) = examples(wrong)
     with pytest.raises(manners.WrongUsage):
         GROUP.commands[command].make_context(command, arguments)
+
+
+IN_ORDER = ("reproduce", "extract")  # others read what these write
+SMALLER = {  # what is added to an example: the same, on fewer questions or a smaller model
+    "reproduce": "--limit 24 --jobs 1",
+    "extract": "--limit 6 --device cpu",
+    "audit": "--claims printed_tables_consistent,max_below_sum --jobs 1",
+    "ablate": "--limit 6 --jobs 1",
+    "calibrate": "--parts verdicts --jobs 1",
+    "dtypes": "--images 2",
+    "evaluate": "--budget 2 --device cpu",
+    "card": "--limit 16",
+}
+CHECKPOINTS = ("llava-hf/llava-1.5-7b-hf", "Qwen/Qwen3-VL-2B-Instruct")  # nowhere near a test
+
+
+@pytest.mark.slow
+def test_every_example_of_the_help_runs(tmp_path, monkeypatch, capsys):
+    """In one folder, as a reader would copy them; with --json each outcome is one line of it."""
+    pytest.importorskip("transformers")
+    tiny = save_tiny("LlavaForConditionalGeneration", tmp_path / "tiny")
+    dataset_samples.pope(tmp_path / "data" / "pope", images=3)
+    records = benchmark("pope").records(tmp_path / "data" / "pope")
+    said = [{"sample_id": record.sample_id, "answer": "yes"} for record in records]
+    dataset_samples.write_jsonl(tmp_path / "answers.jsonl", said)
+    monkeypatch.chdir(tmp_path)
+    ended = {}
+    for name in (*IN_ORDER, *(n for n in COMMANDS if n not in IN_ORDER)):
+        for _, *words in examples(FUNCTIONS[name]):
+            smaller = [str(tiny) if word in CHECKPOINTS else word for word in words]
+            smaller += [*SMALLER.get(name, "").split(), "--json", "--quiet"]
+            monkeypatch.setattr(sys, "argv", ["mitheory", *smaller])
+            status = run(app, smaller)
+            told = capsys.readouterr()
+            ended[" ".join(words)] = (status, told.out.count("\n"), told.err)
+            json.loads(told.out)
+    assert {line: end for line, end in ended.items() if end != (0, 1, "")} == {}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -16,7 +16,7 @@ from .options import Device, Jobs, Model, Out, Seed, command_line
 def reproduce(
     out: Out = Path("out"),
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer questions and settings: two minutes.")
+        bool, typer.Option("--quick", help="Fewer questions and settings: three minutes.")
     ] = False,
     model: Model = "fruitfly",
     limit: Annotated[int, typer.Option(help="Questions; 0 takes the default.", min=0)] = 0,
