@@ -11,6 +11,7 @@ import errno
 import inspect
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,6 +71,14 @@ FILE_HINTS = {
 }
 # What typer raises for a wrong command line; its home has changed between releases.
 WrongUsage: type[Exception] = typer.BadParameter.__mro__[2]
+
+# Bars that libraries draw anew in one line fill a log; what they warn of, --quiet leaves out.
+NO_BARS = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+NO_WARNINGS = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_VERBOSITY": "error",
+    "KINETO_LOG_LEVEL": "99",  # of the profiler of torch
+}
 
 # Whether tables for readers go to standard output, which --json keeps for itself.
 _SHOWN: ContextVar[bool] = ContextVar("_SHOWN", default=True)
@@ -167,14 +176,22 @@ def mannered(command: Callable[..., Any]) -> Callable[..., None]:
 
 @contextmanager
 def _voice(*, as_json: bool, quiet: bool, verbose: bool) -> Iterator[None]:
-    """How loud the console is, and how often a log hears of progress, inside the block."""
+    """How loud the console is, and how often a log hears of progress, inside the block.
+
+    Other libraries, and worker processes, read it in the environment; what is set there stays.
+    """
     before = console.quiet
     console.quiet = quiet
     lines = LOG_SECONDS.set(None if quiet else LINE_SECONDS[verbose])
     tables = _SHOWN.set(not as_json)
+    wanted = (NO_BARS if quiet or not console.is_terminal else {}) | (NO_WARNINGS if quiet else {})
+    told = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(told)
     try:
         yield
     finally:
+        for name in told:
+            del os.environ[name]
         console.quiet = before
         LOG_SECONDS.reset(lines)
         _SHOWN.reset(tables)

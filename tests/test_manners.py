@@ -6,6 +6,7 @@ import errno
 import inspect
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -71,10 +72,10 @@ def test_the_check_of_examples_itself():
 
 IN_ORDER = ("reproduce", "extract")  # others read what these write
 SMALLER = {  # what is added to an example: the same, on fewer questions or a smaller model
-    "reproduce": "--limit 24 --jobs 1",
+    "reproduce": "--limit 48 --jobs 1",
     "extract": "--limit 6 --device cpu",
     "audit": "--claims printed_tables_consistent,max_below_sum --jobs 1",
-    "ablate": "--limit 6 --jobs 1",
+    "ablate": "--limit 48 --set budget=16 --set temperature=0.1 --jobs 1",
     "calibrate": "--parts verdicts --jobs 1",
     "dtypes": "--images 2",
     "evaluate": "--budget 2 --device cpu",
@@ -371,6 +372,50 @@ def test_who_hears_of_progress():
     mannered(listen)(verbose=True)
     assert [seconds for seconds, _ in heard.values()] == [None, None, 30.0, 5.0]
     assert all(disabled for _, disabled in heard.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "terminal", "heard"),
+    [
+        ({}, False, {**manners.NO_BARS}),
+        ({}, True, {}),
+        ({"quiet": True}, True, {**manners.NO_BARS, **manners.NO_WARNINGS}),
+    ],
+)
+def test_libraries_hear_how_loud_a_command_is(monkeypatch, options, terminal, heard):
+    """As long as it runs; what its user has set is left alone."""
+    known = [*manners.NO_BARS, *manners.NO_WARNINGS]
+    for name in known:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(console, "_force_terminal", terminal)
+    seen = {}
+
+    def listen() -> dict[str, int]:
+        seen.update({name: os.environ[name] for name in known if name in os.environ})
+        return {}
+
+    mannered(listen)(**options)
+    assert seen == heard
+    assert not set(known) & set(os.environ)
+    monkeypatch.setenv("HF_HUB_VERBOSITY", "debug")
+    mannered(listen)(quiet=True)
+    assert seen["HF_HUB_VERBOSITY"] == os.environ["HF_HUB_VERBOSITY"] == "debug"
+
+
+def test_a_checkpoint_loads_in_silence(tmp_path: Path):
+    """Whose loading draws a bar of its own; with --quiet nothing is said at all."""
+    pytest.importorskip("transformers")
+    tiny = save_tiny("LlavaForConditionalGeneration", tmp_path / "tiny")
+    command = [sys.executable, "-m", "analysis.cli", "extract", "--model", str(tiny), "--quiet"]
+    done = subprocess.run(
+        [*command, "--limit", "2", "--device", "cpu", "--out", str(tmp_path / "b"), "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["samples"] == 2
 
 
 def test_a_log_of_a_real_run_has_no_control_characters(tmp_path: Path):
