@@ -75,7 +75,7 @@ SMALLER = {  # what is added to an example: the same, on fewer questions or a sm
     "reproduce": "--limit 48 --jobs 1",
     "extract": "--limit 6 --device cpu",
     "audit": "--claims printed_tables_consistent,max_below_sum --jobs 1",
-    "ablate": "--limit 48 --set budget=16 --set temperature=0.1 --jobs 1",
+    "ablate": "--limit 48 --set budget=16 --jobs 1",
     "calibrate": "--parts verdicts --jobs 1",
     "dtypes": "--images 2",
     "evaluate": "--budget 2 --device cpu",
@@ -104,7 +104,8 @@ def test_every_example_of_the_help_runs(tmp_path, monkeypatch, capsys):
             told = capsys.readouterr()
             ended[" ".join(words)] = (status, told.out.count("\n"), told.err)
             json.loads(told.out)
-    assert {line: end for line, end in ended.items() if end != (0, 1, "")} == {}
+    wrong = [f"{line}: {end}" for line, end in ended.items() if end != (0, 1, "")]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -251,6 +252,40 @@ def test_outcomes_and_statuses(capsys):
     assert message == "a message"
     assert re.fullmatch(r"\d+\.\d s", seconds)
     assert not console.quiet, "the next command is not quiet"
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in COMMANDS if "jobs" in inspect.signature(FUNCTIONS[n]).parameters]
+)
+def test_no_workers_are_refused_before_the_work(name, capsys):
+    assert run(app, [name, "--jobs", "0"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "'--jobs'" in line
+
+
+def test_what_the_figures_lack_is_an_error_like_any_other(tmp_path, capsys):
+    """They are drawn by another process, whose errors are those of the command."""
+    assert run(app, ["figures", str(tmp_path), "--json"]) == 2
+    told = capsys.readouterr()
+    error = json.loads(told.out)["error"]
+    assert "must hold results.parquet" in error["message"]
+    (line,) = told.err.splitlines()
+    assert "results.parquet" in line
+    assert "(hint: " in line
+
+
+def test_a_fault_of_the_figures_is_no_traceback(tmp_path, capsys):
+    """Only with --debug: a table that is none is read by nobody."""
+    for name in ("results.parquet", "kept.parquet", "scenes.parquet"):
+        (tmp_path / name).write_bytes(b"no table")
+    (tmp_path / "run.json").write_text("{}")
+    arguments = ["figures", str(tmp_path)]
+    assert run(app, arguments) == 70
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    with pytest.raises(RuntimeError) as ended:
+        run(app, [*arguments, "--debug"])
+    assert "Traceback" in "".join(ended.value.__notes__)
 
 
 def test_no_command_is_a_call_for_help(capsys):

@@ -82,7 +82,7 @@ def evaluate(
     judge_key: JudgeKey = "OPENAI_API_KEY",
     judge_prompt: JudgePrompt = None,
     seed: Seed = 0,
-    jobs: Annotated[int, typer.Option(help="Worker processes, each with the model.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Worker processes, each with the model.", min=1)] = 1,
     scheduler: Scheduler = "",
     device: Device = "auto",
     model_dtype: ModelDtype = "",

@@ -60,7 +60,7 @@ def extract(
         int, typer.Option(help="Store what the decoder holds before this block; 0: none.", min=0)
     ] = 0,
     parts: Annotated[int, typer.Option(help="Parts that --jobs or --scheduler share.", min=1)] = 1,
-    jobs: Annotated[int, typer.Option(help="Worker processes for the parts.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Worker processes for the parts.", min=1)] = 1,
     scheduler: Scheduler = "",
     model_dtype: ModelDtype = "",
     revision: Revision = "",

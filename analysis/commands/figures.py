@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from ..manners import say
+from mitheory.errors import MissingInputError
+
+from ..manners import REFUSED, say
 
 
 def figures(
@@ -23,9 +26,25 @@ def figures(
     """
     # a stage of its own with files in between: paper_figures imports analysis, never back
     command = [sys.executable, "-m", "paper_figures", "--results", str(results)]
-    with subprocess.Popen(command + ["--force"] * force, stdout=subprocess.PIPE, text=True) as task:
-        for line in task.stdout or ():
-            say(escape(line.rstrip()))
+    command += ["--force"] * force
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as aside:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=aside, text=True) as task:
+            for line in task.stdout or ():
+                say(escape(line.rstrip()))
+        aside.seek(0)
+        said = aside.read().strip()
     if task.returncode:
-        raise typer.Exit(task.returncode)
+        raise _error(task.returncode, said)
+    if said:
+        say(escape(said))
     return {"page": results / "index.html", "figures": results / "figures"}
+
+
+def _error(status: int, said: str) -> Exception:
+    """What ended the drawing: its last line, and for --debug all of it."""
+    last = said.splitlines()[-1] if said else f"ended with status {status}"
+    if status == REFUSED:
+        return MissingInputError(last.removeprefix("error: "))
+    fault = RuntimeError(f"figures: {last}")
+    fault.add_note(said)
+    return fault

@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 Out = Annotated[Path, typer.Option(help="Folder to write to; made if missing.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")]
 Seed = Annotated[int, typer.Option(help="Seed of the scenes and of every random selector.")]
-Jobs = Annotated[int, typer.Option(help="Worker processes; -1 takes all cores.")]
+
+
+def some(count: int) -> int:
+    """A number of workers, none of which is an error before any work."""
+    if count == 0:
+        raise typer.BadParameter("expected 1 or more, or -1 for all cores, got 0")
+    return count
+
+
+Jobs = Annotated[
+    int, typer.Option("--jobs", help="Worker processes; -1 takes all cores.", callback=some)
+]
 Model = Annotated[
     str,
     typer.Option(
