@@ -96,6 +96,11 @@ def test_what_draws_takes_axes_and_the_rest_returns_something_else():
         assert (asked.kind, asked.default) == (asked.KEYWORD_ONLY, None)
 
 
+@pytest.mark.parametrize("name", plot.__all__)
+def test_everything_on_offer_shows_how_it_is_called(name):
+    assert ">>> " in (getattr(plot, name).__doc__ or "")
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_a_plot_is_drawn_on_the_axes_that_it_is_given_and_gives_them_back(name, ax):
     figure = ax.figure

@@ -129,6 +129,19 @@ def verdict_ledger(
     ------
     MissingInputError
         If there is no verdict, or a column is missing.
+
+    Examples
+    --------
+    >>> import matplotlib.figure
+    >>> from mitheory.verdict import Effect, SmallestEffect, Verdict
+    >>> found = Verdict(
+    ...     "some_claim", "empirical", "mean over images", n=25, unit="images", seed=0,
+    ...     effect=Effect("excess", "nats", 0.5, se=0.1, df=24),
+    ...     smallest_effect=SmallestEffect(0.1, "nats", "negligible", "an example"),
+    ... )
+    >>> ax = verdict_ledger([found], ax=matplotlib.figure.Figure().subplots())
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['some claim']
     """
     import pandas as pd
 

@@ -53,6 +53,14 @@ def score_map(
         If scores, image and grid do not belong together.
     NonFiniteError
         If a score is NaN or +inf, or none is finite.
+
+    Examples
+    --------
+    >>> import matplotlib.figure
+    >>> ax = matplotlib.figure.Figure().subplots()
+    >>> ax = score_map([0.1, 0.9, 0.4, 0.2], grid=(2, 2), vmax=1.0, ax=ax)
+    >>> ax.images[0].get_array().tolist(), ax.images[0].get_clim()
+    ([[0.1, 0.9], [0.4, 0.2]], (0.1, 1.0))
     """
     values = inputs.numbers("scores", scores, 1)
     pixels = None if image is None else inputs.picture(image)

@@ -22,7 +22,18 @@ COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, YELLOW)
 
 @contextmanager
 def theme() -> Iterator[None]:
-    """The look of everything drawn inside; the global state is as before afterwards."""
+    """The look of everything drawn inside; the global state is as before afterwards.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> before = plt.rcParams["font.size"]
+    >>> with theme():
+    ...     print(plt.rcParams["font.size"])
+    7.5
+    >>> plt.rcParams["font.size"] == before
+    True
+    """
     import seaborn as sns
 
     ours: dict[str, Any] = {
