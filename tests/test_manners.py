@@ -75,7 +75,7 @@ SMALLER = {  # what is added to an example: the same, on fewer questions or a sm
     "reproduce": "--limit 48 --jobs 1",
     "extract": "--limit 6 --device cpu",
     "audit": "--claims printed_tables_consistent,max_below_sum --jobs 1",
-    "ablate": "--limit 48 --set budget=16 --jobs 1",
+    "ablate": "--limit 48 --jobs 1",
     "calibrate": "--parts verdicts --jobs 1",
     "dtypes": "--images 2",
     "evaluate": "--budget 2 --device cpu",
@@ -102,9 +102,9 @@ def test_every_example_of_the_help_runs(tmp_path, monkeypatch, capsys):
             monkeypatch.setattr(sys, "argv", ["mitheory", *smaller])
             status = run(app, smaller)
             told = capsys.readouterr()
-            ended[" ".join(words)] = (status, told.out.count("\n"), told.err)
+            ended[" ".join(words)] = (status, told.out.count("\n"), told.out[:400])
             json.loads(told.out)
-    wrong = [f"{line}: {end}" for line, end in ended.items() if end != (0, 1, "")]
+    wrong = [f"{line}: {end}" for line, end in ended.items() if end[:2] != (0, 1)]
     assert not wrong, "\n".join(wrong)
 
 
