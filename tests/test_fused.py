@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from selection_cases import inputs, normal
 from structure import ROOT
+from test_structure import pyproject
 
 from benchmarks import gpu
 from mitheory import select, select_batch
@@ -26,7 +27,14 @@ from mitheory.selection import divprune as divprune_module
 from mitheory.selection import mi as mi_module
 from mitheory.selection.divprune import divprune
 from mitheory.selection.engine import CosineRows, Picks, rounding_slack
-from mitheory.selection.fused import Loop, available, fused_distances, fused_greedy, fused_mi
+from mitheory.selection.fused import (
+    Loop,
+    available,
+    fused_distances,
+    fused_greedy,
+    fused_mi,
+    kernels,
+)
 from mitheory.selection.fused import greedy as greedy_module
 from mitheory.selection.mi import Problem, mi_greedy, mi_problem
 
@@ -317,10 +325,26 @@ def test_nothing_needs_triton():
     assert light == "False\n"
 
 
+@pytest.mark.parametrize(
+    ("found", "is_enough"),
+    [("3.2.0", False), ("3.3.0", True), ("3.10.1+git5", True), ("4.0", True)],
+)
+def test_an_older_triton_is_as_none(found, is_enough):
+    with mock.patch.object(kernels, "triton", mock.Mock(__version__=found)):
+        assert greedy_module._has_triton.__wrapped__() == is_enough
+    with mock.patch.object(kernels, "triton", None):
+        assert not greedy_module._has_triton.__wrapped__()
+
+
+def test_the_oldest_triton_is_that_of_the_extra():
+    (needed,) = pyproject()["project"]["optional-dependencies"]["gpu"]
+    assert f"triton>={'.'.join(map(str, greedy_module._MIN_TRITON))};" in needed
+
+
 # --- a real GPU, or its compiler ------------------------------------------------------------
 
 
-@with_triton
+@pytest.mark.skipif(not greedy_module._has_triton(), reason="needs Triton >= 3.3: [gpu]")
 def test_the_kernels_compile_for_hopper_without_spilling():
     """Machine code for sm_90 by the assembler that Triton carries, without a GPU."""
     found = json.loads(run_python("from benchmarks.gpu import compiled; compiled()"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from ..engine import WHOLE_GPU, Picks
 
 _TILE = 64  # tokens, and coordinates, at a time where rows are computed on the way
 _MIN_CAPABILITY = (7, 0)  # what Triton compiles for
+_MIN_TRITON = (3, 3)  # as in the extra `gpu`; PyTorch 2.6 brings 3.2 along
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Loop:
 
 
 def available(x: Tensor) -> bool:
-    """Whether the loop over `x` can be fused: float32 on a CUDA GPU that Triton compiles for.
+    """Whether the loop over `x` can be fused: float32 on a CUDA GPU that Triton ≥ 3.3 compiles for.
 
     Examples
     --------
@@ -67,7 +67,11 @@ def available(x: Tensor) -> bool:
 
 @cache
 def _has_triton() -> bool:
-    return find_spec("triton") is not None
+    from .kernels import triton
+
+    if triton is None:
+        return False
+    return tuple(int(part) for part in triton.__version__.split(".")[:2]) >= _MIN_TRITON
 
 
 @cache
