@@ -157,14 +157,12 @@ def _described(setting: Setting, path: Path) -> pd.DataFrame:
     table = pd.read_parquet(path).drop(columns="kept")
     table = table.head(setting.limit or len(table))
     options = {t: setting.effective(t) for t in table.question_type.unique()}
-    for column in (
-        "relevance_weight",
-        "temperature",
-        "aggregation",
-        "conditional",
-        "word_aggregation",
-    ):
-        table[column] = [options[t].get(column) for t in table.question_type]
+    dtypes = {"relevance_weight": float, "temperature": float} | dict.fromkeys(
+        ("aggregation", "conditional", "word_aggregation"), object
+    )
+    for column, dtype in dtypes.items():
+        given = [options[t].get(column) for t in table.question_type]
+        table[column] = pd.Series(given, index=table.index, dtype=dtype)
     if setting.options.get("redundancy_aggregation") == "global":  # Eq. (21) of both terms
         table["aggregation"] = table["aggregation"] + "+global"
     paper_rule = bool(setting.closed_options)

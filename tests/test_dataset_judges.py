@@ -151,12 +151,8 @@ def test_the_prompt_of_mmvets_evaluator(tmp_path):
     WRITERS["mmvet"](tmp_path)
     judge = Script(lambda prompt: "1.0")
     result = scores_of("mmvet", tmp_path, ["a", "b", "c"], judge, judge_prompt=path)
-    assert judge.calls[1][0] == [
-        {
-            "role": "user",
-            "content": "Grade.\n\nQ | G | P | C\n\nWhat is it? | cat <OR> kitten | b | ",
-        }
-    ]
+    content = "Grade.\n\nQ | G | P | C\n\nWhat is it? | cat <OR> kitten | b | "
+    assert [{"role": "user", "content": content}] in [call[0] for call in judge.calls]  # any order
     assert set(result.table.judge) == {"script, mm-vet_evaluator.py prompt"}
 
 
