@@ -39,14 +39,14 @@ def test_a_derived_class_is_of_the_family():
     assert type(family_of(copy)) is family_class(LLAVA)
 
 
-@pytest.mark.parametrize("version", ["5.20.3", "4.57.6", "6.0.0"])
+@pytest.mark.parametrize("version", ["5.22.4", "4.57.6", "6.0.0"])
 def test_another_version_is_refused(version, monkeypatch):
     monkeypatch.setattr("transformers.__version__", version)
-    with pytest.raises(MissingDependencyError, match=f">= 5.21, < 6.*{version} is installed"):
+    with pytest.raises(MissingDependencyError, match=f">= 5.23, < 6.*{version} is installed"):
         requirements.transformers()
 
 
-@pytest.mark.parametrize("version", ["5.21.0", "5.23.0.dev0", "5.99.1"])
+@pytest.mark.parametrize("version", ["5.23.0", "5.23.0.dev0", "5.99.1"])
 def test_versions_that_are_good(version, monkeypatch):
     monkeypatch.setattr("transformers.__version__", version)
     assert requirements.transformers().__version__ == version

@@ -13,7 +13,7 @@ import torch
 
 from ...errors import MissingDependencyError
 
-OLDEST, NEXT_MAJOR = (5, 21), (6, 0)
+OLDEST, NEXT_MAJOR = (5, 23), (6, 0)
 INSTALL = "pip install 'mitheory[mllm]'"
 
 
@@ -30,12 +30,12 @@ def transformers() -> ModuleType:
         import transformers as library
     except ImportError as error:
         raise MissingDependencyError(
-            f"multimodal models need transformers >= 5.21, < 6: {INSTALL}"
+            f"multimodal models need transformers >= 5.23, < 6: {INSTALL}"
         ) from error
     release = tuple(int(part) for part in library.__version__.split(".")[:2])
     if not OLDEST <= release < NEXT_MAJOR:
         raise MissingDependencyError(
-            f"multimodal models need transformers >= 5.21, < 6, whose models take visual tokens "
+            f"multimodal models need transformers >= 5.23, < 6, whose models take visual tokens "
             f"that are already encoded; {library.__version__} is installed: {INSTALL}"
         )
     check_torchvision()

@@ -53,7 +53,7 @@ def take_offsets(batch: Any) -> tuple[dict[str, Any], Tensor, list[list[Mapping[
     except KeyError as error:
         raise MissingInputError(
             f"{error.args[0]}: expected what a processor gives when it is called with {OFFSETS} "
-            f"(transformers >= 5.21, a fast tokenizer), got {sorted(inputs)}"
+            f"(transformers >= 5.23, a fast tokenizer), got {sorted(inputs)}"
         ) from error
     rows = torch.as_tensor(offsets)
     return inputs, rows, [list(own) for own in replacements] or [[] for _ in rows]
