@@ -24,7 +24,7 @@ def run_studies(
     context: Context,
     names: Sequence[str] | None = None,
     *,
-    studies: Mapping[str, Study] = STUDIES,
+    studies: Mapping[str, Study] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Run studies; their tables by name, as ``studies/<name>.parquet`` in the folder of the run.
 
@@ -32,7 +32,7 @@ def run_studies(
     ----------
     context : what every study is given
     names : which; all without
-    studies : by name
+    studies : by name; those of the project without
 
     Raises
     ------
@@ -41,7 +41,8 @@ def run_studies(
     ParameterError
         If a study does not write the tables it announces.
     """
-    wanted = [lookup(name, studies, "study") for name in (names or studies)]
+    known = STUDIES if studies is None else studies
+    wanted = [lookup(name, known, "study") for name in (names or known)]
     folder = context.out / "studies"
     found: dict[str, pd.DataFrame] = {}
     for study in wanted:
