@@ -80,4 +80,5 @@ def _first_line(name: str) -> str:
 
 def _page(name: str) -> str:
     members = "   :no-members:" if name == "mitheory" else "   :members:"
+    members += "\n   :exclude-members: ablate" * (name == "analysis")  # of a page of its own
     return f"# {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n{members}\n```\n"
