@@ -99,16 +99,22 @@ def ranking(scores: Tensor, slack: float | Tensor) -> Tensor:
 
 def _ranking_by_numpy(scores: Tensor, slack: float | Tensor) -> Tensor:
     """`ranking` on a CPU, where NumPy sorts sooner, and once if no two are close."""
-    order = np.argsort(-scores.numpy(), axis=-1)
+    order = np.argsort(-_array(scores), axis=-1)
     found = torch.from_numpy(order)
-    run = _runs(scores.gather(-1, found).numpy(), slack)
+    run = _runs(_array(scores.gather(-1, found)), slack)
     clear = (run[..., -1] == scores.shape[-1] - 1).all()
     return found if clear else torch.from_numpy(_by_runs(order, run))
 
 
+def _array(x: Tensor) -> Array:
+    """`x` in NumPy, which has no bfloat16: as float32, which holds the same numbers."""
+    x = x.detach().cpu()
+    return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+
+
 def _runs(values: Array, slack: float | Tensor) -> Array:
     """Number of the run of near-equals that each of descending values belongs to."""
-    limit = slack.detach().cpu().numpy() if isinstance(slack, Tensor) else slack
+    limit = _array(slack) if isinstance(slack, Tensor) else slack
     run = np.zeros(values.shape, dtype=np.int64)
     with np.errstate(invalid="ignore"):  # inf - inf ties
         (values[..., :-1] - values[..., 1:] > limit).cumsum(-1, out=run[..., 1:])
@@ -131,7 +137,7 @@ def _leading(scores: Tensor, budget: int, slack: float | Tensor) -> tuple[Tensor
     if bool((values.diff(dim=-1) < -slack).all()):
         return order[..., :budget], values[..., :budget]
     values, order = scores.topk(min(n, budget + MARGIN), dim=-1)
-    run = _runs(values.detach().cpu().numpy(), slack)
+    run = _runs(_array(values), slack)
     if values.shape[-1] < n and not (run[..., -1] > run[..., budget - 1]).all():
         return None
     chosen = torch.from_numpy(_by_runs(order.cpu().numpy(), run)[..., :budget]).to(scores.device)
