@@ -95,10 +95,13 @@ def test_divprune_starts_by_the_second_smallest_of_a_column_its_own_included():
 
 
 def test_copies_of_an_own_column_count_as_its_nearest():
-    """Three copies that rounding tells apart: the second-smallest entry is found among them all."""
+    """Three copies that rounding tells apart, so that a token's largest cosine may be another's:
+    the second-smallest entry is found among them all, 0 to rounding, and five tokens differ."""
     v = normal(4, 5, 96).repeat(3, 1) * torch.linspace(1, 2, 15).double()[:, None]
-    found = indices("divprune", {"visual": v}, 8, mode="faithful")
-    assert found == twins.divprune(v, 8)
+    found = select("divprune", visual=v, budget=5, mode="faithful")
+    assert float(found.gains[0]) == pytest.approx(0.0, abs=1e-14)
+    assert {i % 5 for i in found.indices.tolist()} == set(range(5))
+    assert float(found.gains[1:].min()) > 0.5
 
 
 @pytest.mark.parametrize("method", ["divprune", "trimtokenator", "cdpruner"])
