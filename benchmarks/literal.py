@@ -129,7 +129,7 @@ def _looked_at(name: str, original: Original) -> Entrant:
     """The steps, and the least that a check costs: one sum of every input."""
 
     def call(inputs: Inputs) -> None:
-        for wanted in SELECTORS[name].inputs:
+        for wanted in inputs.keys() & SELECTORS[name].inputs:
             if not math.isfinite(float(inputs[wanted].sum())):
                 raise ValueError(f"{wanted}: expected finite values")
         original.steps(inputs)
