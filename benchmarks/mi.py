@@ -19,7 +19,7 @@ TEMPERATURE = 0.1
 N_T, D = 32, 256
 LARGE = 10_000
 SIZES = ((576, 64), (2048, 114), (LARGE, 500))
-ROUNDING = 8  # units in the last place of a cosine
+ROUNDING = 8  # units in the last place of 1 + 1/τ, below which two scores tie
 TINY = {"n_v": 16, "k": 3}
 
 
@@ -110,7 +110,7 @@ def is_greedy(inputs: Inputs, answer: Sequence[int]) -> bool:
     for start in range(0, len(v), mi_pruner.BLOCK):
         rows = slice(start, start + mi_pruner.BLOCK)
         total[rows] = (v[rows] @ v.T / TEMPERATURE).logsumexp(-1)
-    slack = ROUNDING * torch.finfo(torch.float32).eps / TEMPERATURE
+    slack = ROUNDING * torch.finfo(torch.float32).eps * (1 + 1 / TEMPERATURE)
     running = torch.full_like(total, -torch.inf)
     scores = relevance.clone()
     open_ = torch.ones(len(v), dtype=torch.bool)
