@@ -21,6 +21,7 @@ Mask = npt.NDArray[np.bool_]
 BLOCK = 32  # rows at a time, so that the intermediate results stay in cache
 SPARSE_BELOW = 1 / 16  # share of weights that still matter, below which they alone are kept
 SHRINK_BELOW = 1 / 2  # share of the kept ones that still matter, below which they are sifted
+ALL_FROM = 1 / 16  # share of all gains in doubt at a choice from which on they are all computed
 EPS = float(np.finfo(np.float64).eps)  # kept gains are in double precision
 
 
@@ -46,13 +47,15 @@ def updated_facility(
     [0, 1]
     """
     m, n = weights.shape
-    columns = weights if symmetric else weights.T
+    columns = weights if symmetric else np.ascontiguousarray(weights.T)
     served = np.zeros(m, dtype=weights.dtype)
     whole = _Dense(weights)
     live: _Dense | _Sparse = whole
     gains = whole.total() + bonus
     fresh = np.zeros(n, dtype=bool)  # computed from all weights, and unchanged since
-    doubt = _rounding(weights, m, float(gains.max()))
+    highest = float(gains.max())
+    exact, coarse = m * EPS, (BLOCK + 4) * float(np.finfo(weights.dtype).eps)
+    doubt = exact * highest  # of gains that are not fresh; more with every step
     evaluations = n
     chosen: list[int] = []
     gained: list[float] = []
@@ -61,23 +64,25 @@ def updated_facility(
             live = live.sifted(served)
         j, computed = _best(gains, fresh, doubt, columns, served, bonus, unit)
         evaluations += computed
+        if computed > ALL_FROM * n:  # too much is in doubt, for good: begin again
+            rest = np.flatnonzero(~fresh & (gains > -np.inf))
+            gains[rest] = _from_all(columns, rest, served) + bonus[rest]
+            fresh[rest], doubt = True, 0.0
+            evaluations += len(rest)
         chosen.append(j)
         gained.append(float(gains[j]))
         gains[j], fresh[j] = -np.inf, False
         column = columns[j]
         better = np.flatnonzero(column > served)
         if len(better):
-            lost, changed = live.lost(better, served[better], column[better])
+            old, new = served[better], column[better]
+            lost = live.lost(better, old, new, np.float64 if step == 0 else weights.dtype)
             gains -= lost
-            fresh &= ~changed
-            served[better] = column[better]
-            doubt += _rounding(weights, len(better), float(served[better].sum(dtype=np.float64)))
+            fresh &= lost == 0
+            served[better] = new
+        # no gain and no loss is larger than this; the first is the largest by far, and exact
+        doubt += (exact + coarse * (step > 0)) * gained[-1] + EPS * highest
     return chosen, gained, evaluations
-
-
-def _rounding(weights: Array, rows: int, total: float) -> float:
-    """Bound of the rounding of any sum over `rows` of weights that are `total` at most."""
-    return ((BLOCK + 4) * float(np.finfo(weights.dtype).eps) + rows * EPS) * total
 
 
 def _best(
@@ -96,15 +101,20 @@ def _best(
     computed = 0
     while True:
         top = int(gains.argmax())
-        best, margin, slack = float(gains[top]), 2 * doubt, 0.0
+        best = float(gains[top])
         if fresh[top]:
             column = columns[top]
-            slack = unit * (float(column @ (column > served)) + abs(float(bonus[top])))
-            margin = doubt + slack
-        near = np.flatnonzero(gains >= best - margin)
-        due = near[~fresh[near]]
-        if not len(due):
-            return int(near[gains[near] >= best - slack][0]), computed
+            limit = best - unit * (float(column @ (column > served)) + abs(float(bonus[top])))
+            near = np.flatnonzero(gains >= limit - doubt)
+            level, known = gains[near], fresh[near]
+            first = int(near[level - doubt * ~known >= limit][0])  # of those above for sure
+            due = near[~known & ((near < first) | (level >= best - doubt))]
+            if not len(due):
+                if fresh[first]:
+                    return first, computed
+                due = np.array([first])
+        else:
+            due = np.flatnonzero((gains >= best - 2 * doubt) & ~fresh)
         gains[due] = _from_all(columns, due, served) + bonus[due]
         fresh[due] = True
         computed += len(due)
@@ -112,14 +122,14 @@ def _best(
 
 def _from_all(columns: Array, which: Index, served: Array) -> Array:
     """Σ_r max(w_ri − served_r, 0) of each of these candidates."""
-    out = np.empty(len(which), dtype=columns.dtype)
+    out = np.empty(len(which))
     above = np.empty((min(BLOCK, len(which)), len(served)), dtype=columns.dtype)
     for start in range(0, len(which), BLOCK):
         some = which[start : start + BLOCK]
         part = above[: len(some)]
         np.maximum(columns[some], served, out=part)
         part -= served
-        part.sum(1, out=out[start : start + len(some)])
+        part.sum(1, dtype=np.float64, out=out[start : start + len(some)])
     return out
 
 
@@ -135,12 +145,13 @@ class _Dense:
         """Σ_r w_ri of every candidate."""
         out = np.zeros(self.rows.shape[1])
         for start in range(0, len(self.rows), BLOCK):
-            out += self.rows[start : start + BLOCK].sum(0)
+            out += self.rows[start : start + BLOCK].sum(0, dtype=np.float64)
         return out
 
-    def lost(self, which: Index, old: Array, new: Array) -> tuple[Array, Mask]:
-        """What every candidate loses when these rows are served with `new` in place of `old`."""
-        out = np.full(self.rows.shape[1], -old.sum(dtype=np.float64))
+    def lost(self, which: Index, old: Array, new: Array, dtype: npt.DTypeLike) -> Array:
+        """What every candidate loses when these rows are served with `new` in place of `old`, sums
+        of 32 in this precision."""
+        out = np.zeros(self.rows.shape[1])
         for start in range(0, len(which), BLOCK):
             part = slice(start, min(start + BLOCK, len(which)))
             between = self.buffer[: part.stop - start]
@@ -150,8 +161,9 @@ class _Dense:
             else:
                 np.maximum(between, old[part, None], out=between)
                 np.minimum(between, new[part, None], out=between)
-            out += between.sum(0)
-        return out, np.ones(len(out), dtype=bool)
+            between -= old[part, None]  # small numbers, whose sums are rounded little
+            out += between.sum(0, dtype=dtype)
+        return out
 
     def sifted(self, served: Array) -> _Dense | _Sparse:
         m, n = self.rows.shape
@@ -177,8 +189,8 @@ class _Sparse:
         self.values, self.places, self.sizes, self.n = values, places, sizes, n
         self.starts = np.cumsum(sizes) - sizes
 
-    def lost(self, which: Index, old: Array, new: Array) -> tuple[Array, Mask]:
-        """As of whole rows; no rounding makes a loss of none."""
+    def lost(self, which: Index, old: Array, new: Array, dtype: npt.DTypeLike) -> Array:
+        """As of whole rows, sums in double precision."""
         sizes = self.sizes[which]
         shift = self.starts[which] - (np.cumsum(sizes) - sizes)
         kept = np.arange(sizes.sum()) + np.repeat(shift, sizes)
@@ -186,7 +198,7 @@ class _Sparse:
         np.maximum(falls, 0, out=falls)
         places = self.places[kept]
         out: Array = np.bincount(places, falls, minlength=self.n).astype(float, copy=False)
-        return out, out > 0
+        return out
 
     def sifted(self, served: Array) -> _Sparse:
         matters = self.values > np.repeat(served, self.sizes)
