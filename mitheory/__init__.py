@@ -10,8 +10,9 @@ Each is imported when it is asked for: what reads tables only, such as the figur
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .faces import on_use
 
 if TYPE_CHECKING:
     from .aggregation import AGGREGATIONS
@@ -62,14 +63,4 @@ _HOME = {
 
 _BESIDE = ("plot", "sklearn")  # faces to other libraries, which they need only when they are used
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f".{_HOME[name]}", __name__), name)
-    if name in _HOME.values() or name in _BESIDE:
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = on_use(__name__, _HOME, modules=[*_HOME.values(), *_BESIDE])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from typing import Any
 
 
 def on_use(
-    package: str, home: Mapping[str, str]
+    package: str, home: Mapping[str, str], *, modules: Collection[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """`__getattr__` and `__dir__` of a package whose names are imported on use.
 
@@ -17,21 +17,26 @@ def on_use(
     ----------
     package : its ``__name__``
     home : name -> module of the package that defines it
+    modules : of the package, to be had as its attributes
 
     Examples
     --------
-    >>> get, _ = on_use("mitheory", {"MitheoryError": "errors"})
+    >>> get, _ = on_use("mitheory", {"MitheoryError": "errors"}, modules=["errors"])
     >>> get("MitheoryError").__name__
     'MitheoryError'
+    >>> get("errors").__name__
+    'mitheory.errors'
     >>> get("nothing")
     Traceback (most recent call last):
     AttributeError: module 'mitheory' has no attribute 'nothing'
     """
 
     def get(name: str) -> Any:
-        if name not in home:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f".{home[name]}", package), name)
+        if name in home:
+            return getattr(import_module(f".{home[name]}", package), name)
+        if name in modules:
+            return import_module(f".{name}", package)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def names() -> list[str]:
         return sorted({*vars(sys.modules[package]), *home})

@@ -8,21 +8,16 @@ scikit-learn is loaded when a class is asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
+from ..faces import on_use
 from .names import CLASSES
 
 __all__ = ["CLASSES", "EXPECTED_FAILED_CHECKS", "TokenPruner"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("TokenPruner", "EXPECTED_FAILED_CHECKS"):
-        return getattr(import_module(f"{__name__}.base"), name)
-    if name in CLASSES:
-        return getattr(import_module(f"{__name__}.pruners"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *CLASSES})
+__getattr__, __dir__ = on_use(
+    __name__,
+    {
+        "EXPECTED_FAILED_CHECKS": "base",
+        "TokenPruner": "base",
+        **dict.fromkeys(CLASSES, "pruners"),
+    },
+)
