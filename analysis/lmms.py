@@ -108,7 +108,7 @@ def pruned(base: type, name: str) -> type:
         from mitheory.models.mllm.pruning import prune
 
         ours, theirs = split_options(given)
-        base.__init__(self, *arguments, **theirs)  # type: ignore[misc]
+        base.__init__(self, *arguments, **theirs)  # type: ignore[misc]  # any class
         known = {f.name for f in fields(Options)}
         policies = Options(**{k: ours.pop(k) for k in known & set(ours)})
         processor = getattr(self, "processor", None) or self._image_processor

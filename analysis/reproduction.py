@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from joblib import Parallel, delayed
@@ -49,8 +50,8 @@ class Run:
     @classmethod
     def make(cls, *, quick: bool, **changes: object) -> Run:
         """The run of `mitheory reproduce`, or its short form."""
-        short = {"limit": QUICK_SAMPLES, "budgets": QUICK_BUDGETS} if quick else {}
-        return cls(quick=quick, **(short | changes))  # type: ignore[arg-type]
+        short: dict[str, Any] = {"limit": QUICK_SAMPLES, "budgets": QUICK_BUDGETS} if quick else {}
+        return cls(quick=quick, **(short | changes))
 
 
 def reproduce(

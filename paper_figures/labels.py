@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mitheory.models.fruitfly.questions import CLOSED_TYPES, OPEN_TYPES
 from mitheory.plot.labels import (
     METHODS,
@@ -78,7 +80,7 @@ def question_label(question_type: str) -> str:
     return question_type.replace("_", " ")
 
 
-def question_types(present: object) -> list[str]:
+def question_types(present: Iterable[str]) -> list[str]:
     """The types among `present`, open-ended first, in the order of the model's own list.
 
     Examples
@@ -86,5 +88,5 @@ def question_types(present: object) -> list[str]:
     >>> question_types({"existence", "digit", "color"})
     ['color', 'digit', 'existence']
     """
-    known = set(present)  # type: ignore[call-overload]
+    known = set(present)
     return [t for t in (*OPEN_TYPES, *CLOSED_TYPES) if t in known]

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from mitheory.checks import lookup
 from mitheory.errors import ParameterError
+from mitheory.models.base import Order, PositionIds
 from mitheory.models.staging import PUBLISHED, layers_in
 from mitheory.selection import SELECTORS, Mode
 from mitheory.selection.running import MODES
@@ -69,8 +70,8 @@ class Configuration:
     options: Mapping[str, Any] = field(default_factory=dict)
     mode: Mode = "exact"
     scope: str = "prompt"
-    positions: str = "kept"
-    order: str = "raster"
+    positions: PositionIds = "kept"
+    order: Order = "raster"
     search: str = "eager"
     draw: int = 0
     inside: str = ""

@@ -25,7 +25,7 @@ from mitheory.bundle import Bundle, Sample
 from mitheory.bundle.records import Index
 from mitheory.errors import MitheoryError, ParameterError
 from mitheory.io import atomic_write_json, atomic_write_parquet
-from mitheory.models.base import StagedAdapter
+from mitheory.models.base import Order, PositionIds, StagedAdapter
 from mitheory.models.resolving import NamedAdapter, checkpoint_identity, load_adapter
 from mitheory.models.staging import PUBLISHED, stages_of
 from mitheory.selection import Merge
@@ -261,7 +261,7 @@ def _select(cell: Configuration, job: Job) -> None:
     atomic_write_parquet(job.kept(cell), table)
 
 
-Question = tuple[str, str, str, str, tuple[int, ...] | Merged | Configuration]
+Question = tuple[str, PositionIds, Order, str, tuple[int, ...] | Merged | Configuration]
 """Sample, positions, order, hash of what is shown, and what is shown: tokens, tokens with what is
 averaged into them, or, where a method prunes inside the decoder, the cell that says how."""
 
@@ -341,7 +341,7 @@ def _asker(adapter: NamedAdapter, question: Question, seed: int) -> Ask:
         keep = [torch.tensor(own, dtype=torch.long) for own in shown]
         merges = [_merge(q[4]) for q in members]
         more: dict[str, Any] = {"merges": merges} if any(merges) else {}
-        found = adapter.answer(samples, keep, positions=positions, order=order, **more)  # type: ignore[arg-type]
+        found = adapter.answer(samples, keep, positions=positions, order=order, **more)
         return [{"prediction": a.text, "log_prob": a.log_prob_truth} for a in found]
 
     return ask

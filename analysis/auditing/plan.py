@@ -45,7 +45,12 @@ class Task:
 
 
 def _task(images: tuple[str, ...], parts: Sequence[tuple[str, Path, int]]) -> Task:
-    return Task(images, *(tuple(part[i] for part in parts) for i in range(3)))  # type: ignore[arg-type]
+    return Task(
+        images,
+        claims=tuple(name for name, _, _ in parts),
+        files=tuple(path for _, path, _ in parts),
+        limits=tuple(limit for _, _, limit in parts),
+    )
 
 
 def input_of(data: Bundle | Sequence[Sample] | None) -> Input:

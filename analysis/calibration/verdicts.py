@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from mitheory.io import atomic_write_csv
 from mitheory.statistics import clustered_mean
-from mitheory.verdict import REGIONS, Effect, SmallestEffect, Verdict, decide, holm_verdicts
+from mitheory.verdict import (
+    REGIONS,
+    Effect,
+    Region,
+    SmallestEffect,
+    Verdict,
+    decide,
+    holm_verdicts,
+)
 
 from ..progress import progress
 
@@ -91,9 +99,9 @@ def compressed(values: str, means: Floats, sizes: Floats) -> tuple[Floats, Float
     return rows, np.concatenate([ones, sizes - ones]), np.tile(images, 2)
 
 
-def smallest_effect(values: str, region: str) -> SmallestEffect:
+def smallest_effect(values: str, region: Region) -> SmallestEffect:
     """The border used with these values."""
-    return SmallestEffect(VALUES[values][1], "", region, "calibration")  # type: ignore[arg-type]
+    return SmallestEffect(VALUES[values][1], "", region, "calibration")
 
 
 def right_decision(region: str, effect: float) -> str | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mitheory.bundle import Sample
 from mitheory.distributions import unit_rows
@@ -77,9 +78,9 @@ class _Image:
     words: dict[str, Floats] = field(default_factory=dict)
 
 
-def unit(rows: object) -> Floats:
+def unit(rows: Tensor) -> Floats:
     """Unit rows, as the pruner sees them, in float64."""
-    return np.asarray(unit_rows("tokens", rows.double()).numpy())  # type: ignore[attr-defined]
+    return np.asarray(unit_rows("tokens", rows.double()).numpy())
 
 
 def mean_word(sample: Sample) -> Floats:

@@ -11,6 +11,9 @@ from typing import Any
 
 from mitheory.errors import DuplicateError, MissingFilesError, RowError
 
+SEPARATORS = re.compile(r"[\s,:]*")
+"""What stands between the tokens of JSON; matches everywhere, if only nothing."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -170,18 +173,24 @@ def _members(text: str, at: int) -> Iterator[tuple[str, Any, int]]:
 
     The text is known to be JSON.
     """
-    decode, skip = json.JSONDecoder().raw_decode, re.compile(r"[\s,:]*").match
-    at = skip(text, at).end()  # type: ignore[union-attr]
+    decode = json.JSONDecoder().raw_decode
+    at = _behind_separators(text, at)
     is_object, line, counted = text[at] == "{", 1, 0
     at += 1
-    while text[at := skip(text, at).end()] not in "]}":  # type: ignore[union-attr]
+    while text[at := _behind_separators(text, at)] not in "]}":
         key = ""
         if is_object:
             key, at = decode(text, at)
-            at = skip(text, at).end()  # type: ignore[union-attr]
+            at = _behind_separators(text, at)
         line, counted = line + text.count("\n", counted, at), at
         value, at = decode(text, at)
         yield key, value, line
+
+
+def _behind_separators(text: str, at: int) -> int:
+    found = SEPARATORS.match(text, at)
+    assert found is not None
+    return found.end()
 
 
 def _parsed(path: Path) -> tuple[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -192,13 +192,13 @@ def beside(table: int, runs: Sequence[Run], scores: pd.DataFrame) -> pd.DataFram
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _metric(scores: pd.DataFrame, wanted: Wanted) -> dict[str, Any] | None:
+def _metric(scores: pd.DataFrame, wanted: Wanted) -> Mapping[Hashable, Any] | None:
     """The row of a metric; of MM-Vet's two the one with samples resampled, as in the paper."""
     found = scores[(scores.metric == wanted.metric) & (scores.group == wanted.group)]
-    return None if found.empty else found.to_dict("records")[0]  # type: ignore[return-value]
+    return None if found.empty else found.to_dict("records")[0]
 
 
-def _mean(metrics: Sequence[Mapping[str, Any]], times: float) -> dict[str, Any]:
+def _mean(metrics: Sequence[Mapping[Hashable, Any]], times: float) -> dict[str, Any]:
     """The mean over draws, with the interval of a single one."""
     alone = metrics[0] if len(metrics) == 1 else {"low": float("nan"), "high": float("nan")}
     return {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import torch
 
@@ -134,5 +134,5 @@ def encoded(adapter: Encodes, examples: Sequence[Example], log: FailureLog) -> l
 
 def _with_image_of(first: Sample, sample: Sample) -> Sample:
     """The sample with the other's tensors of the image: two passes may round differently."""
-    shared = {n: t for n, t in first.tensors().items() if FIELDS[n].per_image}
-    return replace(sample, **shared)  # type: ignore[arg-type]
+    shared: dict[str, Any] = {n: t for n, t in first.tensors().items() if FIELDS[n].per_image}
+    return replace(sample, **shared)

@@ -27,10 +27,14 @@ class Item:
     origin: str = ""
 
 
-def of_examples(examples: Iterable[Example]) -> Iterator[Item]:
-    """Items of examples that are made already."""
+def of_examples(examples: Iterable[Example | Item]) -> Iterator[Item]:
+    """Items of examples that are made already; those among them that are items stay."""
     for one in examples:
-        yield Item(one.sample_id, one.image_id, lambda one=one: one)  # type: ignore[misc]
+        yield one if isinstance(one, Item) else _made(one)
+
+
+def _made(one: Example) -> Item:
+    return Item(one.sample_id, one.image_id, lambda: one)
 
 
 def of_records(records: Sequence[Record], form: str, *, is_video: bool = False) -> list[Item]:

@@ -35,7 +35,7 @@ def chunks(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
 
 def extract(
     adapter: OpenAdapter,
-    examples: Iterable[Example] | Sequence[Item],
+    examples: Iterable[Example | Item],
     out: Path,
     provenance: Provenance,
     *,
@@ -85,9 +85,7 @@ def extract(
         out, provenance, limit, bool(internals), same
     ):
         return Bundle.open(out)
-    listed = _listed(examples)
-    total = len({item.image_id for item in listed[:limit]}) if listed is not None else None
-    stream = iter(listed) if listed is not None else of_examples(examples)  # type: ignore[arg-type]
+    total, stream = _images_in(examples, limit), of_examples(examples)
     size = min(MOST_AT_A_TIME, BATCHES_AT_A_TIME * getattr(adapter, "batch_size", 32))
     with ExitStack() as stack:
         writer = _enter_writer(stack, out, provenance, dtype=dtype, overwrite=overwrite)
@@ -120,10 +118,11 @@ def extract(
     return Bundle.open(out)
 
 
-def _listed(examples: Iterable[Example] | Sequence[Item]) -> Sequence[Item] | None:
-    """Items that are all known before the first is encoded, if they are."""
-    is_list = isinstance(examples, list) and all(isinstance(one, Item) for one in examples)
-    return examples if is_list else None  # type: ignore[return-value]
+def _images_in(examples: Iterable[Example | Item], limit: int) -> int | None:
+    """Number of images, if all are known before the first is encoded: those of listed items."""
+    if isinstance(examples, list) and all(isinstance(one, Item) for one in examples):
+        return len({one.image_id for one in examples[:limit]})
+    return None
 
 
 def _announce(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby
 
 import pandas as pd
@@ -129,10 +130,7 @@ def _count(
     assert grid is not None
     for method in runnable(list(inputs)):
         for budget in BUDGETS:
-
-            def masks(variant: Variant) -> Tensor | Refused:
-                return kept(method, inputs, variant, budget=budget, seeds=seeds, grid=grid)  # noqa: B023
-
+            masks = partial(kept, method, inputs, budget=budget, seeds=seeds, grid=grid)
             before = masks(REFERENCE)
             assert isinstance(before, Tensor)
             for variant in VARIANTS:

@@ -69,10 +69,12 @@ def kept(
 ) -> Tensor | Refused:
     """Mask (b, n_v) of what is kept of every sample of one shape, mode "exact"."""
     own = SELECTORS[method]
-    given = {n: rounded(x, variant) for n, x in inputs.items() if n in {*own.inputs, "visual"}}
+    given: dict[str, Any] = {
+        n: rounded(x, variant) for n, x in inputs.items() if n in {*own.inputs, "visual"}
+    }
     b, n_v = given["visual"].shape[:2]
     if variant.arithmetic not in HALF:
-        found = select_batch(method, **given, budget=budget, seed=list(seeds), grid=grid)  # type: ignore[arg-type]
+        found = select_batch(method, **given, budget=budget, seed=list(seeds), grid=grid)
         return torch.stack([selection.mask for selection in found])
     context: dict[str, Any] = {
         "budget": budget, "seeds": list(seeds), "grid": grid, "zero_norm": "uninformative",

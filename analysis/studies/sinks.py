@@ -193,7 +193,7 @@ def drawn(samples: Sequence[Sample]) -> pd.DataFrame:
                         "answer": sample.answer,
                         "score": score,
                         "shares": share_of(sample).tolist(),
-                        "relevant": sample.relevant.tolist(),  # type: ignore[union-attr]
+                        "relevant": sample.relevant.tolist(),  # type: ignore[union-attr]  # common < 1
                     }
                 )
     return pd.DataFrame(rows)

@@ -21,6 +21,7 @@ from analysis.auditing.spread import steps
 from mitheory.bundle import Bundle, Sample
 from mitheory.distributions import unit_rows
 from mitheory.io import atomic_write_parquet
+from mitheory.models.base import PositionIds
 from mitheory.models.fruitfly import FruitFlyAdapter
 from mitheory.selection import select_words
 
@@ -36,7 +37,7 @@ QUESTIONS, QUICK_QUESTIONS = 400, 40
 CHOOSING, QUICK_CHOOSING = 160, 24  # of the validation split, on which the variant of MI is chosen
 VARIANTS = ("max", "kl", "max:half")
 """Of the transposed PMI: aggregated over patches by max or KL, or by max at λ = 1/2."""
-POSITIONS = ("kept", "compacted")
+POSITIONS: tuple[PositionIds, ...] = ("kept", "compacted")
 CHUNK = 2048
 
 Order = Callable[[Sample, int], Tensor]
@@ -223,7 +224,7 @@ def _answer(job: Job, chunk: Sequence[Key], path: Path) -> None:
                 [samples[key[0]] for key in own],
                 [torch.tensor(key[3], dtype=torch.long) for key in own],
                 words=[torch.tensor(key[2], dtype=torch.long) for key in own],
-                positions=positions,  # type: ignore[arg-type]
+                positions=positions,
             )
             found |= {key: answer.text for key, answer in zip(own, said, strict=True)}
     atomic_write_parquet(path, pd.DataFrame({"prediction": [found[key] for key in chunk]}))

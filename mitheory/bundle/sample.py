@@ -155,8 +155,9 @@ def check_words(tokens: object, *, n_t: int, options: object, negative: object) 
             raise DTypeError(f"{name} must be a tuple of str; got {words!r}")
         for word in words:
             check_text(name, word)
-    if len(tokens) != n_t:  # type: ignore[arg-type]
-        raise ShapeError(f"tokens must have n_t = {n_t} strings; got {len(tokens)}")  # type: ignore[arg-type]
+    assert isinstance(tokens, tuple)  # anything else is refused above
+    if len(tokens) != n_t:
+        raise ShapeError(f"tokens must have n_t = {n_t} strings; got {len(tokens)}")
     if negative is not None and negative not in NEGATIVES:
         raise ParameterError(f"negative must be None or one of {NEGATIVES}; got {negative!r}")
 

@@ -120,9 +120,9 @@ def heat(
     bar.outline.set_visible(False)
     if small is not None:
         bar.ax.tick_params(labelsize=small - 0.5, length=1.5, pad=1)
-    size = {} if small is None else {"fontsize": small - 0.5}
-    bar.ax.set_xlabel(unit, labelpad=1, **size)  # type: ignore[arg-type]
+    size: dict[str, Any] = {} if small is None else {"fontsize": small - 0.5}
+    bar.ax.set_xlabel(unit, labelpad=1, **size)
     bar.ax.xaxis.set_label_position("bottom")
     if title:
         size = {} if small is None else {"fontsize": small + 1.1}
-        bar.ax.set_title(title, fontweight="bold", loc="left", pad=9, **size)  # type: ignore[arg-type]
+        bar.ax.set_title(title, fontweight="bold", loc="left", pad=9, **size)
