@@ -18,13 +18,13 @@ from .cosine import (
     ZERO_NORM,
     cosine_similarity,
     ordinary_norms,
-    row_products,
     similarity,
     unit_cosines,
     unit_products,
     unit_rows,
 )
 from .masks import hide, outside
+from .products import gram_of, row_products, upper_products
 from .scaling import sinkhorn
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "ZERO_NORM",
     "Conditional",
     "cosine_similarity",
+    "gram_of",
     "hide",
     "joint_softmax",
     "minmax",
@@ -47,4 +48,5 @@ __all__ = [
     "unit_cosines",
     "unit_products",
     "unit_rows",
+    "upper_products",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..checks import check_nonzero_rows, check_pair, check_temperature
 from ..errors import ParameterError
+from .products import row_products
 
 ZERO_NORM = ("error", "uninformative")
 NO_NORMS: Mapping[str, Tensor] = MappingProxyType({})
@@ -130,16 +131,6 @@ def unit_cosines(
     """
     words = unit_rows("text", text, zero_norm=zero_norm, norm=norms.get("text"))
     return unit_products("visual", visual, words, zero_norm=zero_norm, norm=norms.get("visual"))
-
-
-def row_products(x: Tensor, y: Tensor) -> Tensor:
-    """Products (b, n_x, n_y) of the rows of x (b, n_x, d) and y (b, n_y, d), on a CPU of one
-    sample after the other: those of a batch take longer and round otherwise."""
-    if not x.is_cpu:
-        return x @ y.mT
-    if len(x) == 1:
-        return (x[0] @ y[0].T)[None]
-    return torch.stack([a @ b.T for a, b in zip(x, y, strict=True)])
 
 
 def _extreme_rows(x: Tensor) -> Tensor:

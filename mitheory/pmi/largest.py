@@ -46,8 +46,11 @@ def largest_pmi(rho: Tensor, temperature: float) -> Tensor:
 def largest_pmi_of_rows(
     rows: Tensor, words: Tensor, temperature: float, *, norm: Tensor | None = None
 ) -> Tensor:
-    """`largest_pmi` of rows over their norm with unit words; on a CPU in place, row by row scaled
-    after the product, and sample by sample, so that none depends on its neighbors.
+    r"""`largest_pmi` of rows over their norm with unit words; on a CPU without probabilities.
+
+    With the weights :math:`e_{ij} = \exp(\rho_{ij})`, their sums :math:`s_i` over words, and
+    :math:`m_j = \sum_k e_{kj} / s_k`, this is :math:`\log \max_j (e_{ij} / m_j) - \log s_i + \log
+    N_V`: two matrix-vector products, and one pass for the largest.
 
     Source: Eqs. (16)-(19).
 
@@ -74,17 +77,24 @@ def largest_pmi_of_rows(
         return largest_pmi(row_products(unit, words) / temperature, temperature)
     scale = 1 / (temperature * math.log(2))
     found = [
-        _of_sample(rows[s], words[s], scale if norm is None else (scale / norm[s]).unsqueeze(-1))
+        _of_sample(rows[s : s + 1], words[s : s + 1], None if norm is None else norm[s], scale)
         for s in range(len(rows))
     ]
     return found[0].unsqueeze(0) if len(found) == 1 else torch.stack(found)
 
 
-def _of_sample(rows: Tensor, words: Tensor, scale: float | Tensor) -> Tensor:
-    """Of one sample (n_v, d), (n_t, d), from the logits' powers of two."""
-    shares = torch.mm(rows, words.T).mul_(scale).exp2_()
-    shares.mul_(shares.sum(-1, keepdim=True).reciprocal_())  # p(t_j | v_i)
-    return shares.mul_(shares.mean(0).reciprocal_()).amax(-1).log_()
+def _of_sample(rows: Tensor, words: Tensor, norm: Tensor | None, scale: float) -> Tensor:
+    """Of a batch of one, in memory of its own: where that begins changes how sums are rounded."""
+    weights = row_products(rows, words)[0]
+    if norm is None:
+        weights *= scale
+    else:
+        weights *= norm.reciprocal().mul_(scale).unsqueeze(-1)
+    weights.exp2_()
+    n_v, n_t = weights.shape
+    share = torch.mv(weights, weights.new_ones(n_t)).reciprocal_()
+    mass = torch.mv(weights.T, share).mul_(1 / n_v)  # p(t_j)
+    return weights.mul_(mass.reciprocal_()).amax(-1).mul_(share).log_()
 
 
 def _fits(temperature: float, n_t: int, dtype: torch.dtype) -> bool:

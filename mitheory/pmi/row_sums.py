@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ..distributions import upper_products
+
 PANEL = 128  # rows at a time of a matrix that is kept
 TILE = 512  # rows and columns of V V^T that exist at a time: one megabyte, what a cache holds
 SAFE_EXPONENT = 60.0  # e^60 and sums of billions of them are within single precision
@@ -133,19 +135,20 @@ def kept_cosines(unit: Tensor, temperature: float, out: Tensor) -> Tensor:
     """
     n, largest = len(unit), 1 / temperature
     down = max(0.0, largest - SAFE_EXPONENT)
+    upper_products(unit, out)
     size = min(n, PANEL)
-    sums, ones, buffer = unit.new_zeros(n), unit.new_ones(size), unit.new_empty(size * n)
+    sums, ones, buffer = unit.new_zeros(n), unit.new_ones(n), unit.new_empty(size * n)
     for start in range(0, n, PANEL):
-        stop = min(n, start + PANEL)
-        panel, right = out[start:stop, start:], stop - start
-        torch.mm(unit[start:stop], unit[start:].T, out=panel)
-        weights = buffer[: panel.numel()].view(panel.shape)
+        panel = out[start : start + PANEL, start:]
+        height, width = panel.shape
+        weights = buffer[: panel.numel()].view(height, width)
         torch.mul(panel, largest / math.log(2), out=weights)
         if down:
             weights.sub_(down / math.log(2))
-        weights.exp2_()
-        sums[start:stop] += weights.sum(1)
-        sums[stop:].addmv_(weights[:, right:].T, ones[:right])
+        own = weights.exp2_()[:, :height].triu_()  # below the diagonal is nothing that was computed
+        sums[start:].addmv_(weights.T, ones[:height])
+        own.fill_diagonal_(0)
+        sums[start : start + height].addmv_(weights, ones[:width])
     return _of_zero_rows(sums.log_().add_(down), largest, n)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import NO_NORMS, unit_rows
+from ..distributions import NO_NORMS, gram_of, unit_rows
 from .dispersion import disperse
 from .engine import (
     WHOLE,
@@ -18,7 +18,6 @@ from .engine import (
     Picks,
     at,
     first_best,
-    gram_of,
     product,
     rounding_slack,
     upper_blocks,

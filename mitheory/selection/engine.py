@@ -17,6 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..distributions import gram_of
+
 Array = npt.NDArray[Any]
 
 ROUNDING_UNITS = 8
@@ -101,9 +103,8 @@ def _ranking_by_numpy(scores: Tensor, slack: float | Tensor) -> Tensor:
     """`ranking` on a CPU, where NumPy sorts sooner, and once if no two are close."""
     order = np.argsort(-_array(scores), axis=-1)
     found = torch.from_numpy(order)
-    run = _runs(_array(scores.gather(-1, found)), slack)
-    clear = (run[..., -1] == scores.shape[-1] - 1).all()
-    return found if clear else torch.from_numpy(_by_runs(order, run))
+    apart = _apart(_array(scores.gather(-1, found)), slack)
+    return found if apart.all() else torch.from_numpy(_by_runs(order, _runs(apart)))
 
 
 def _array(x: Tensor) -> Array:
@@ -112,12 +113,18 @@ def _array(x: Tensor) -> Array:
     return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
 
-def _runs(values: Array, slack: float | Tensor) -> Array:
-    """Number of the run of near-equals that each of descending values belongs to."""
+def _apart(values: Array, slack: float | Tensor) -> Array:
+    """Whether each of descending values and the next are further apart than the slack."""
     limit = _array(slack) if isinstance(slack, Tensor) else slack
-    run = np.zeros(values.shape, dtype=np.int64)
     with np.errstate(invalid="ignore"):  # inf - inf ties
-        (values[..., :-1] - values[..., 1:] > limit).cumsum(-1, out=run[..., 1:])
+        clear: Array = values[..., :-1] - values[..., 1:] > limit
+    return clear
+
+
+def _runs(apart: Array) -> Array:
+    """Number of the run of near-equals that each value belongs to."""
+    run = np.zeros((*apart.shape[:-1], apart.shape[-1] + 1), dtype=np.int64)
+    apart.cumsum(-1, out=run[..., 1:])
     return run
 
 
@@ -133,11 +140,11 @@ def _leading(scores: Tensor, budget: int, slack: float | Tensor) -> tuple[Tensor
     None if a run of near-equals goes on beyond those few: its lowest indices may be outside.
     """
     n = scores.shape[-1]
-    values, order = scores.topk(min(n, budget + 1), dim=-1)
-    if bool((values.diff(dim=-1) < -slack).all()):
-        return order[..., :budget], values[..., :budget]
     values, order = scores.topk(min(n, budget + MARGIN), dim=-1)
-    run = _runs(_array(values), slack)
+    apart = _apart(_array(values), slack)
+    if apart[..., :budget].all():
+        return order[..., :budget], values[..., :budget]
+    run = _runs(apart)
     if values.shape[-1] < n and not (run[..., -1] > run[..., budget - 1]).all():
         return None
     chosen = torch.from_numpy(_by_runs(order.cpu().numpy(), run)[..., :budget]).to(scores.device)
@@ -236,15 +243,6 @@ def upper_blocks(unit: Tensor) -> Iterator[tuple[int, Tensor]]:
     size = min(BLOCK, UPPER) if unit.is_cpu else BLOCK
     for start in range(0, n, size):
         yield start, product(unit[:, start : start + size], unit[:, start:])
-
-
-def gram_of(x: Tensor) -> Tensor:
-    """The whole Gram matrix (b, n, n); on a CPU through NumPy, sample by sample, which knows that
-    a product with the own transpose is symmetric and computes half of it."""
-    if not x.is_cpu or x.requires_grad:
-        return product(x, x)
-    only = [torch.from_numpy(one @ one.T) for one in x.numpy()]
-    return only[0][None] if len(only) == 1 else torch.stack(only)
 
 
 def product(x: Tensor, y: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..checks import check_temperature, lookup
-from ..distributions import unit_rows
-from .engine import Picks, upper_blocks
+from ..distributions import gram_of, unit_rows
+from .engine import Picks
 from .facility import facility_greedy
 from .kernels import DEFAULT_TEMPERATURE, KERNELS, coarseness, nonnegative_
 
@@ -58,14 +58,4 @@ def token_weights(visual: Tensor, kernel: str, temperature: float, zero_norm: st
     check_temperature(temperature)
     lookup(kernel, KERNELS, "kernel")
     unit = unit_rows("visual", visual, zero_norm=zero_norm)
-    b, n, _ = unit.shape
-    if not unit.is_cpu:
-        return nonnegative_(unit @ unit.mT, kernel, temperature)
-    out = unit.new_empty(b, n, n)
-    for sample in range(b):  # a batched product would round a sample by its neighbors
-        for start, block in upper_blocks(unit[sample : sample + 1]):
-            part = nonnegative_(block[0], kernel, temperature)
-            stop = start + len(part)
-            out[sample, start:stop, start:] = part
-            out[sample, stop:, start:stop] = part[:, len(part) :].T
-    return out
+    return nonnegative_(gram_of(unit), kernel, temperature)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..checks import check_temperature
-from ..distributions import unit_rows
+from ..distributions import gram_of, unit_rows
 from ..errors import MissingInputError, ParameterError
-from .engine import Picks, gram_of, product
+from .engine import Picks, product
 from .facility import facility_greedy
 
 SOURCES: dict[str, tuple[str, ...]] = {"encoder": ("encoder_features",), "tokens": ()}

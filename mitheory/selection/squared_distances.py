@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .engine import gram_of, rounding_slack
+from ..distributions import gram_of
+from .engine import rounding_slack
 
 CLOSE = 1 / 16
 """Of the sum of two squares: a squared distance below that is taken from the difference."""

@@ -99,29 +99,31 @@ def _dense(
     """All scores at every choice: O(N) each, from a row of the cosines that are kept."""
     assert sample.cosine is not None
     cosine, offset, slack = sample.cosine, sample.offset, sample.slack
-    row = np.empty_like(base)
-
-    def read(j: int) -> Array:
-        row[:j], row[j:] = cosine[:j, j], cosine[j, j:]
-        return row
-
-    peak = np.full_like(base, -np.inf)
-    for j in start:
-        np.maximum(peak, read(j) + offset[j], out=peak)
-    constant = offset[0] if bool((offset == offset[0]).all()) else None
+    constant = float(offset[0]) if bool((offset == offset[0]).all()) else None
     if constant is not None:  # one number in all penalties: from the base, once
-        peak -= constant
-        base = base - constant
-    scores, tied = np.empty_like(base), np.empty_like(open_)
+        base = base - offset[0]
+    row, tied = np.empty_like(base), np.empty_like(open_)
+    scores = np.full_like(base, np.inf)
+
+    def lower(j: int) -> None:
+        """Scores to where this choice leaves them; those of closed tokens are -inf."""
+        row[:j], row[j:] = cosine[:j, j], cosine[j, j:]
+        if constant is None:
+            np.add(row, offset[j], out=row)
+        np.subtract(base, row, out=row)
+        np.minimum(scores, row, out=scores)
+
+    for j in start:
+        lower(j)
+    indices, gains = found.indices, found.scores
     for _ in range(rest):
-        np.subtract(base, peak, out=scores)
         limit = scores[scores.argmax()] - slack
         np.greater_equal(scores, limit, out=tied)
         chosen = int(tied.argmax()) if limit > -np.inf else int(open_.argmax())
-        found.take(chosen, float(scores[chosen]))
-        base[chosen], open_[chosen] = -np.inf, False
-        read(chosen)
-        np.maximum(peak, row if constant is not None else row + offset[chosen], out=peak)
+        indices.append(chosen)
+        gains.append(float(scores[chosen]))
+        scores[chosen], open_[chosen] = -np.inf, False
+        lower(chosen)
     opened = int(open_.sum())
     found.evaluations += sum(opened + t + 1 for t in range(rest))
 

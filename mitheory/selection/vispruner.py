@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ..checks import check_share, lookup
-from ..distributions import unit_rows
+from ..distributions import gram_of, unit_rows
 from ..errors import BudgetError, MissingInputError
 from .attention import column_sums
-from .engine import BLOCK, WHOLE, Picks, gram_of, ranking, relative_slack, rounding_slack
+from .engine import BLOCK, WHOLE, Picks, ranking, relative_slack, rounding_slack
 
 ROUND = 8  # tokens removed in a round, at most
 LISTED = 64  # nearest neighbors of a token that are known at a time
