@@ -147,7 +147,14 @@ def center_biased(context: PriorContext) -> Tensor:
 
 
 def rule_of_thirds(context: PriorContext) -> Tensor:
-    """Gaussians at the four crossings of the thirds. Source: App. A.4. Needs `grid`."""
+    """Gaussians at the four crossings of the thirds. Source: App. A.4. Needs `grid`.
+
+    Examples
+    --------
+    >>> log_prior = rule_of_thirds(PriorContext(n_v=64, grid=(8, 8)))
+    >>> log_prior.topk(4).indices.sort().values  # rows and columns 2 and 5
+    tensor([18, 21, 42, 45])
+    """
     return _at_points(context, "rule_of_thirds", (1 / 3, 2 / 3))
 
 
@@ -155,6 +162,12 @@ def golden_ratio(context: PriorContext) -> Tensor:
     """Gaussians at the four crossings of the golden sections. Needs `grid`.
 
     Source: App. A.4, "Golden Ratio".
+
+    Examples
+    --------
+    >>> log_prior = golden_ratio(PriorContext(n_v=64, grid=(8, 8)))
+    >>> log_prior.topk(4).indices.sort().values  # rows and columns 3 and 4
+    tensor([27, 28, 35, 36])
     """
     section = (math.sqrt(5) - 1) / 2
     return _at_points(context, "golden_ratio", (1 - section, section))
@@ -247,6 +260,11 @@ def explicit(prior: Tensor, context: PriorContext) -> Tensor:
         If its last axis is not n_v.
     DistributionError
         If it is negative, not finite, or does not sum to 1.
+
+    Examples
+    --------
+    >>> explicit(torch.tensor([0.75, 0.25]), PriorContext(n_v=2)).exp()
+    tensor([0.7500, 0.2500])
     """
     if prior.shape[-1:] != (context.n_v,):
         raise ShapeError(f"prior: expected a last axis of {context.n_v}, got {tuple(prior.shape)}")
@@ -263,7 +281,15 @@ def explicit(prior: Tensor, context: PriorContext) -> Tensor:
 
 
 def resolve_prior(prior: str | Tensor, context: PriorContext) -> Tensor:
-    """Log prior of a name in `PRIORS` or of an explicit tensor of probabilities."""
+    """Log prior of a name in `PRIORS` or of an explicit tensor of probabilities.
+
+    Examples
+    --------
+    >>> resolve_prior("uniform", PriorContext(n_v=2)).exp()
+    tensor([0.5000, 0.5000])
+    >>> resolve_prior(torch.tensor([0.75, 0.25]), PriorContext(n_v=2)).exp()
+    tensor([0.7500, 0.2500])
+    """
     if isinstance(prior, Tensor):
         return explicit(prior, context)
     return lookup(prior, PRIORS, "prior")(context)

@@ -91,6 +91,12 @@ def check_monotone(f: Value, n: int, *, tolerance: float = 1e-9) -> Counterexamp
     """Whether no element ever lowers the value, over all sets.
 
     Source: nemhauser1978.
+
+    Examples
+    --------
+    >>> check_monotone(lambda s: float(len(s) == 1), 2)  # of two elements, the second costs
+    Counterexample(name=<Property.MONOTONE: 'monotone'>, smaller=(0,), larger=(0, 1),
+                   element=1, left=0.0, right=1.0)
     """
     values = _all_values(f, n)
     for small in subsets(n, largest=n - 1):
@@ -124,6 +130,14 @@ def check_modular(f: Value, n: int, *, tolerance: float = 1e-9) -> Counterexampl
     """Whether the gain of an element is the same whatever the set.
 
     Source: nemhauser1978.
+
+    Examples
+    --------
+    >>> check_modular(lambda s: float(len(s)), 3) is None
+    True
+    >>> check_modular(lambda s: float(len(s) > 0), 2)  # either element is enough: gains 1, then 0
+    Counterexample(name=<Property.MODULAR: 'modular'>, smaller=(), larger=(1,),
+                   element=0, left=1.0, right=0.0)
     """
     for small, large, i, first, later in _gain_pairs(f, n):
         if abs(first - later) > tolerance:
@@ -140,6 +154,14 @@ def check_antitone(
     one element selected.
 
     Source: minoux1978.
+
+    Examples
+    --------
+    >>> check_antitone(lambda path: torch.full((3,), -float(len(path))), 3) is None
+    True
+    >>> check_antitone(lambda path: torch.full((2,), float(len(path))), 2)
+    Counterexample(name=<Property.ANTITONE: 'antitone'>, smaller=(), larger=(0,),
+                   element=1, left=0.0, right=1.0)
     """
     name = ANTITONE_AFTER_FIRST if after_first else ANTITONE
     for path in _paths(n, shortest=int(after_first), longest=n - 2):
@@ -162,6 +184,14 @@ def check_path_independent(
     Only a path-independent rule is the marginal gain of a set function.
 
     Source: Eq. (9).
+
+    Examples
+    --------
+    The first element costs nothing, so that it matters which one comes first.
+
+    >>> check_path_independent(lambda path: torch.tensor([1.0, 2.0]) * len(path), 2)
+    Counterexample(name=<Property.PATH_INDEPENDENT: 'path_independent'>, smaller=(0, 1),
+                   larger=(1, 0), element=None, left=2.0, right=1.0)
     """
     totals: dict[tuple[int, ...], float] = {(): 0.0}
     first: dict[tuple[int, ...], tuple[int, ...]] = {(): ()}
@@ -199,6 +229,12 @@ def sample_submodular(
     ------
     ParameterError
         If there are fewer than two elements or no trials.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> sample_submodular(lambda s: float(len(s) == 2), 2, trials=10, rng=rng).rate  # exclusive or
+    1.0
     """
     if n < 2 or trials < 1:
         raise ParameterError(f"sampling needs n >= 2 and trials >= 1, got n={n}, trials={trials}")
@@ -247,6 +283,11 @@ def submodularity_ratio(f: Value, n: int, *, tolerance: float = 1e-12) -> float:
 
     over disjoint L, S with |S| ≥ 2 and f(S | L) > 0; infinite if there is none.
     For monotone functions. Source: das2011.
+
+    Examples
+    --------
+    >>> submodularity_ratio(lambda s: float(len(s) ** 2), 2)  # gains 1 and 1, together 4
+    0.5
     """
     values = _all_values(f, n)
     ratio = float("inf")

@@ -212,6 +212,12 @@ def resolve_empty_redundancy(empty_redundancy: float | str, self_pmi: Tensor) ->
     """The number that "lowest" stands for; any other number is itself.
 
     Source: Eq. (20).
+
+    Examples
+    --------
+    >>> own = torch.tensor([[0.5, -0.25], [-0.25, 0.5]])
+    >>> resolve_empty_redundancy("lowest", own), resolve_empty_redundancy(0, own)
+    (-0.25, 0.0)
     """
     if not isinstance(empty_redundancy, str):
         return float(empty_redundancy)

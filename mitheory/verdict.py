@@ -352,7 +352,14 @@ class Verdict:
 def unassessed(
     claim: str, kind: Kind, reason: str, *, seed: int, n: int = 0, unit: str = "images"
 ) -> Verdict:
-    """A verdict that says why there is none."""
+    """A verdict that says why there is none.
+
+    Examples
+    --------
+    >>> verdict = unassessed("some_claim", "empirical", "the bundle has no attention", seed=0)
+    >>> verdict.decision, verdict.reason
+    ('unassessed', 'the bundle has no attention')
+    """
     return Verdict(claim, kind, "not run", n=n, unit=unit, seed=seed, reason=reason)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -334,6 +335,20 @@ def test_what_a_module_offers_is_found_in_it(name):
     assert all(hasattr(module, each) for each in offered)
     with pytest.raises(AttributeError):
         module.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("name", reference.modules())
+def test_every_function_of_the_reference_has_an_example(name):
+    """It runs with the tests of its module, so that it is true."""
+    module = import_module(name)
+    own = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == name]
+    offered = getattr(module, "__all__", [key for key in own if not key.startswith("_")])
+    functions = {key: getattr(module, key) for key in offered}
+    assert [
+        key
+        for key, value in functions.items()
+        if inspect.isfunction(value) and ">>>" not in (value.__doc__ or "")
+    ] == []
 
 
 # --- methods ----------------------------------------------------------------------------------

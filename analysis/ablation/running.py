@@ -168,6 +168,16 @@ def ablate(
     ------
     ParameterError
         As `complete`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> cells = [Configuration("full"), Configuration("random", 16)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bundle = prepared(Path(folder), Source(limit=4), seed=0, device="cpu")
+    ...     table = ablate(cells, job_of(bundle, Path(folder), "fruitfly", seed=0))
+    >>> table.groupby("method").n_kept.mean().to_dict()
+    {'full': 144.0, 'random': 16.0}
     """
     done = complete(cells, job, jobs=jobs, scheduler=scheduler, worker=worker)
     return read_results(job.out) if done else None
@@ -198,6 +208,16 @@ def complete(
     ------
     ParameterError
         If a cell prunes inside the decoder, and the model has no such layer, or cannot.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> cells = [Configuration("random", budget) for budget in (16, 4)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bundle = prepared(Path(folder), Source(limit=4), seed=0, device="cpu")
+    ...     job = job_of(bundle, Path(folder), "fruitfly", seed=0)
+    ...     complete(cells, job), [job.result(cell).is_file() for cell in cells]
+    (True, [True, True])
     """
     here = worker or Worker()
     missing = [c for c in cells if not job.result(c).exists()]
@@ -520,6 +540,16 @@ def read_results(out: Path) -> pd.DataFrame:
     ------
     ParameterError
         If there is no finished grid.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bundle = prepared(Path(folder), Source(limit=4), seed=0, device="cpu")
+    ...     job = job_of(bundle, Path(folder), "fruitfly", seed=0)
+    ...     table = ablate([Configuration("random", 16)], job)
+    ...     read_results(Path(folder)).equals(table)
+    True
     """
     if not (out / "grid.json").exists():
         raise ParameterError(f"results: expected a finished grid in {out}, got no grid.json")

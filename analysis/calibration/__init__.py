@@ -50,6 +50,14 @@ def calibrate(
     ------
     UnknownNameError, ParameterError
         If a part is unknown or `jobs` is 0.
+
+    Examples
+    --------
+    >>> calibrate("calibration", parts=["verdict"])
+    Traceback (most recent call last):
+    ...
+    mitheory.errors.UnknownNameError: unknown part 'verdict'; did you mean 'verdicts'?
+        Known: estimators, independence, verdicts
     """
     chosen = {name: lookup(name, PARTS, "part") for name in parts}
     if jobs == 0:

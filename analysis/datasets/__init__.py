@@ -45,6 +45,11 @@ def benchmark(name: str) -> Benchmark:
     UnknownNameError
         If there is none; the fruit-fly's scenes are made, not read, and are scored by
         ``mitheory ablate``.
+
+    Examples
+    --------
+    >>> benchmark("pope").name
+    'pope'
     """
     return lookup(name, BENCHMARKS, "benchmark")
 

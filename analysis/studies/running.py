@@ -40,6 +40,19 @@ def run_studies(
         If a name is of no study.
     ParameterError
         If a study does not write the tables it announces.
+
+    Examples
+    --------
+    A study of one's own; a second call would read its table.
+
+    >>> import tempfile
+    >>> def run(context):
+    ...     return {"seeds": pd.DataFrame({"seed": [context.seed]})}
+    >>> own = Study("own", "Which seed is it?", ("seeds",), run)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tables = run_studies(Context(Path(folder), seed=3), studies={"own": own})
+    >>> tables["seeds"].seed.tolist()
+    [3]
     """
     known = STUDIES if studies is None else studies
     wanted = [lookup(name, known, "study") for name in (names or known)]

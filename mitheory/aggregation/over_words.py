@@ -34,6 +34,13 @@ def real_words(pmi: Tensor, mask: Tensor | None) -> Tensor:
 
     Without a mask those are the words that some token does not exclude: a word of probability 0
     given every token is taken for padding, and has no PMI to average.
+
+    Examples
+    --------
+    >>> real_words(torch.tensor([[0.4, -torch.inf], [-torch.inf, -torch.inf]]), None)
+    tensor([[ True, False]])
+    >>> real_words(torch.zeros(2, 2), torch.tensor([False, True]))
+    tensor([[False,  True]])
     """
     if mask is None:
         return (pmi > -math.inf).any(-2, keepdim=True)

@@ -32,6 +32,24 @@ def inspect(path: str | os.PathLike[str], *, verify: bool = False) -> dict[str, 
     ------
     BundleError
         If it is not a bundle, or not as it was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> from mitheory.bundle import BundleWriter
+    >>> from mitheory.provenance import collect
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "bundle"
+    ...     with BundleWriter(path, collect("example")) as writer:
+    ...         writer.add_image("7", visual=torch.eye(4), grid=(2, 2))
+    ...         writer.add_sample(
+    ...             "7-0", image_id="7", text=torch.ones(1, 4), tokens=("red",),
+    ...             question="red ?", answer="yes", question_type="existence",
+    ...         )
+    ...     found = inspect(path)
+    >>> found["samples"], found["grids"], found["tensors"]["text"]["largest"]
+    (1, {'2x2': 1}, [1, 4])
     """
     path = Path(path)
     bundle = Bundle.open(path, verify=verify)

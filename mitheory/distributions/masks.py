@@ -44,6 +44,12 @@ def hide(x: Tensor, row_mask: Tensor | None, column_mask: Tensor | None) -> Tens
     Returns
     -------
     (..., n_v, n_x)
+
+    Examples
+    --------
+    >>> hide(torch.zeros(2, 2), None, torch.tensor([True, False]))
+    tensor([[0., -inf],
+            [0., -inf]])
     """
     if row_mask is None and column_mask is None:
         return x

@@ -43,6 +43,11 @@ def exact_cmi(joint: Floats) -> float:
     ------
     ShapeError, DistributionError
         If there are not three axes, or the entries are negative or do not sum to 1.
+
+    Examples
+    --------
+    >>> round(exact_cmi(xor_joint()), 4)  # log 2
+    0.6931
     """
     p = np.asarray(joint, dtype=np.float64)
     if p.ndim != 3:

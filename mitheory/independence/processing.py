@@ -111,6 +111,23 @@ def data_processing(
     ParameterError
         If there are fewer than 20 images, or the estimator gives no pointwise contributions of
         every row.
+
+    Examples
+    --------
+    Patches that share what the prompt says nothing of; two prompts tell at most log 2.
+
+    >>> from functools import partial
+    >>> from mitheory.estimators import mi
+    >>> rng = np.random.default_rng(0)
+    >>> common, a, b, t = rng.standard_normal((4, 400, 1))
+    >>> found = data_processing(
+    ...     common + a / 5, common + b / 5, t, estimator=partial(mi, "ksg", k=3),
+    ...     prompts=np.arange(400) % 2, rng=rng,
+    ... )
+    >>> found.between_patches, found.with_prompt, found.upper_bound
+    (1.33, 0.00, 0.69)
+    >>> found.excess.low > 0, found.is_refuted
+    (True, True)
     """
     check_rng(rng)
     i, j, prompt = (table(k, a) for k, a in (("x_i", x_i), ("x_j", x_j), ("t", t)))

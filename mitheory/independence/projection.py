@@ -120,6 +120,15 @@ def projected_test(
     ------
     DTypeError, ShapeError, EmptyInputError, NonFiniteError, ParameterError, UnknownNameError
         As `project` and `test`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> z, e, f = rng.standard_normal((3, 300, 8))
+    >>> chain = projected_test("gcm", z + e, z + f, z, n_components=1, rng=rng)
+    >>> link = projected_test("gcm", z + e, z + e + f, z, n_components=1, rng=rng)
+    >>> chain.p_value > 0.05, link.p_value > 0.05
+    (True, False)
     """
     halves = project(x, y, z, clusters=clusters, n_components=n_components, rng=rng)
     results = [

@@ -116,6 +116,14 @@ def planted_power(
     ------
     DTypeError, ShapeError, EmptyInputError, NonFiniteError, ParameterError, UnknownNameError
         As `test`; ParameterError if `nats` is empty or not positive.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x, y, z = rng.standard_normal((3, 100))
+    >>> found = planted_power("gcm", x, y, z, nats=(0.02, 0.4), n_simulations=40, rng=rng)
+    >>> [rate.value > 0.8 for rate in found.rates], found.smallest_detectable
+    ([False, True], 0.4)
     """
     check_rng(rng)
     planted = tuple(sorted(map(float, nats)))

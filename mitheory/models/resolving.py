@@ -54,6 +54,15 @@ def register_adapter(name: str, factory: Factory) -> None:
     ------
     ParameterError
         If the name is taken or holds a colon.
+
+    Examples
+    --------
+    >>> def factory(device):
+    ...     return FruitFlyAdapter("fruitfly-contrastive", device=device)
+    >>> register_adapter("mine", factory)
+    >>> load_adapter("mine").name
+    'fruitfly-contrastive'
+    >>> del ADAPTERS["mine"]  # known no longer
     """
     if ":" in name or name in NAMES or name in ADAPTERS:
         raise ParameterError(f"name: expected a free one without colon, got {name!r}")
@@ -161,6 +170,15 @@ def load_encoder(model: str | Path, *, device: str = "cpu", **options: Any) -> N
     ------
     ParameterError, UnknownNameError, MissingDependencyError
         As `load_adapter`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from mitheory.testing import save_tiny
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     adapter = load_encoder(save_tiny("LlavaForConditionalGeneration", folder))
+    >>> adapter.n_layers
+    0
     """
     name, written = options_in(str(model))
     if _is_plain(name) and "decoder" not in written:

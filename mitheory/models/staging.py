@@ -51,6 +51,12 @@ def check_stages(
         If a layer is none of the decoder's, or the layers do not ascend.
     ShapeError
         If a stage has budgets for another number of samples.
+
+    Examples
+    --------
+    >>> stages = [Stage(1, "fastv", 8), Stage(3, "fastv", (4, 2))]
+    >>> check_stages(stages, n_samples=2, n_layers=4)
+    [[8, 8], [4, 2]]
     """
     layers = [stage.layer for stage in stages]
     if any(not first <= layer < n_layers for layer in layers) or layers != sorted(set(layers)):

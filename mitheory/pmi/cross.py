@@ -117,6 +117,18 @@ def cross_pmi_of_logits(
     ------
     UnknownNameError, ParameterError, MissingInputError, DistributionError
         As `cross_pmi`.
+
+    Examples
+    --------
+    Rows (3/4, 1/4) and (1/2, 1/2) with equal tokens: the marginal is (5/8, 3/8).
+
+    >>> import torch
+    >>> cross_pmi_of_logits(
+    ...     torch.tensor([[3.0, 1.0], [1.0, 1.0]]).log(),
+    ...     conditional="softmax", prior="uniform", grid=None, log_degree=None,
+    ... ).pmi.exp()
+    tensor([[1.2000, 0.6667],
+            [0.8000, 1.3333]])
     """
     rule = lookup(conditional, CONDITIONALS, "conditional")
     if rule.own_prior and (isinstance(prior, Tensor) or prior not in ("uniform", "energy")):

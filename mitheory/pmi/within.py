@@ -197,6 +197,14 @@ def self_pmi_of_units(
     ------
     ParameterError, UnknownNameError, MissingInputError, DistributionError
         As `self_pmi`.
+
+    Examples
+    --------
+    >>> self_pmi_of_units(
+    ...     torch.eye(2)[None], temperature=1.0, conditional="softmax", prior="uniform", grid=None,
+    ...     self_loop=True, self_marginal="uniform",
+    ... ).column(torch.tensor([0]))
+    tensor([[ 0.3799, -0.6201]])
     """
     if conditional not in SELF_CONDITIONALS:
         raise ParameterError(

@@ -31,6 +31,15 @@ def is_conditionally_independent(table: Tensor, *, tolerance: float = 1e-9) -> b
     """Whether V_1..V_n are independent given T, the last axis of the joint table.
 
     The assumption under which Sec. 2.3 calls mutual information submodular. Source: krause2005.
+
+    Examples
+    --------
+    Two copies of a fair bit T, and two fair bits with T their exclusive or.
+
+    >>> copies = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]]) / 2
+    >>> exclusive_or = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]]) / 4
+    >>> is_conditionally_independent(copies), is_conditionally_independent(exclusive_or)
+    (True, False)
     """
     p_t = table.sum(dim=tuple(range(table.ndim - 1)))
     given = torch.where(p_t > 0, table / p_t.clamp_min(torch.finfo(table.dtype).tiny), 0.0)

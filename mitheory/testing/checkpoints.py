@@ -130,6 +130,12 @@ def tiny_model(architecture: str, *, seed: int = 0, tokenizer: Any = None) -> An
     Raises
     ------
     UnknownNameError, MissingDependencyError
+
+    Examples
+    --------
+    >>> model = tiny_model("LlavaForConditionalGeneration")
+    >>> type(model).__name__, model.training
+    ('LlavaForConditionalGeneration', False)
     """
     library = transformers()
     recipe = tiny(architecture)
@@ -164,6 +170,14 @@ def save_tiny(architecture: str, folder: str | Path, *, seed: int = 0) -> Path:
     Raises
     ------
     UnknownNameError, MissingDependencyError
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_tiny("LlavaForConditionalGeneration", folder)
+    ...     len(list(path.glob("*.safetensors"))) > 1, (path / "config.json").is_file()
+    (True, True)
     """
     folder = Path(folder)
     recipe = tiny(architecture)

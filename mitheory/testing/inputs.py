@@ -26,6 +26,14 @@ def tiny_inputs(model: Any, prompts: Sequence[Prompt], *, seed: int = 0) -> dict
     -------
     dict
         ``input_ids``, ``attention_mask`` and the inputs of the images and videos.
+
+    Examples
+    --------
+    >>> from mitheory.testing import tiny_model
+    >>> model = tiny_model("LlavaForConditionalGeneration")
+    >>> inputs = tiny_inputs(model, [[3, "image", 5], [2]])
+    >>> inputs["attention_mask"].sum(-1)  # 3, 16 of the image and 5; 2
+    tensor([24,  2])
     """
     recipe = tiny(type(model).__name__)
     generator = torch.Generator().manual_seed(seed)

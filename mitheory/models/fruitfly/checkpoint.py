@@ -40,6 +40,12 @@ def load(name_or_path: str | Path = "fruitfly") -> tuple[FruitFly, dict[str, Any
     ------
     ParameterError
         If there is no such checkpoint, or it was trained with another vocabulary.
+
+    Examples
+    --------
+    >>> model, card = load("fruitfly")
+    >>> model.training, sorted(card)
+    (False, ['seed', 'stages', 'steps', 'validation'])
     """
     path = path_of(name_or_path)
     with safe_open(path, "pt") as file:

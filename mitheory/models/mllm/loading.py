@@ -388,6 +388,14 @@ def load_model(name: str | Path, loading: Loading | None = None, *, decoder: boo
     MissingDependencyError
         If `transformers` is missing or of another version, or a device map is asked for and
         accelerate is missing.
+
+    Examples
+    --------
+    >>> from mitheory.testing import save_tiny
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     loaded = load_model(save_tiny("LlavaForConditionalGeneration", folder))
+    >>> loaded.architecture, loaded.model.training, loaded.has_decoder
+    ('LlavaForConditionalGeneration', False, True)
     """
     loading = loading or Loading()
     library = transformers()
@@ -483,6 +491,14 @@ def load_processor(folder: str | Path) -> Any:
         If it cannot be made because torchvision is missing, or not of torch's own build.
     ParameterError
         If the checkpoint has none.
+
+    Examples
+    --------
+    >>> from mitheory.testing import save_tiny
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     processor = load_processor(save_tiny("LlavaForConditionalGeneration", folder))
+    >>> processor.tokenizer.padding_side
+    'left'
     """
     library = transformers()
     try:

@@ -54,6 +54,13 @@ def family_of(model: Any, options: Options | None = None) -> Family:
         If its class is none of the known ones.
     MissingDependencyError
         If the installed `transformers` cannot do it.
+
+    Examples
+    --------
+    >>> from mitheory.testing import tiny_model
+    >>> family = family_of(tiny_model("LlavaForConditionalGeneration"))
+    >>> type(family).__name__, family.options.newline
+    ('Llava', 'follow')
     """
     names = (cls.__name__ for cls in type(model).__mro__)  # a class derived from a known one
     known = next((name for name in names if name in FAMILIES), type(model).__name__)

@@ -50,6 +50,14 @@ def stochastic_greedy(
     ------
     ParameterError
         If ε is not inside (0, 1).
+
+    Examples
+    --------
+    >>> from mitheory.setfunctions import FacilityLocation
+    >>> covers = FacilityLocation(torch.tensor([4.0, 3.0, 2.0, 1.0]).diag())
+    >>> found = stochastic_greedy(covers, 2, rng=torch.Generator().manual_seed(0), epsilon=0.5)
+    >>> found.indices, found.evaluations, found.guarantee
+    (tensor([0, 1]), 4, '1-1/e-0.5 in expectation')
     """
     if not 0 < epsilon < 1:
         raise ParameterError(f"epsilon: expected inside (0, 1), got {epsilon}")

@@ -24,6 +24,14 @@ def top_k(objective: Objective, budget: int | float) -> Selection:
     ------
     PropertyError
         If the objective does not declare MODULAR.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from mitheory.scores import mi_score
+    >>> relevance = torch.tensor([0.2, 0.9, 0.5])
+    >>> top_k(mi_score(relevance, torch.eye(3), relevance_weight=1.0), 2).indices
+    tensor([1, 2])
     """
     if MODULAR not in objective.properties:
         raise PropertyError(
@@ -47,6 +55,16 @@ def exhaustive(objective: SetFunction, budget: int | float) -> Selection:
         If the objective has no value: then there is no best set.
     ParameterError
         If there are more than two million sets.
+
+    Examples
+    --------
+    The column that alone is best is in no best pair.
+
+    >>> import torch
+    >>> from mitheory.setfunctions import FacilityLocation
+    >>> covers = FacilityLocation(torch.tensor([[0, 1, 0], [1, 1, 0], [1, 0, 1], [0.5, 0, 1]]))
+    >>> exhaustive(covers, 1).indices, exhaustive(covers, 2).indices
+    (tensor([0]), tensor([1, 2]))
     """
     if not hasattr(objective, "value"):
         raise PropertyError(

@@ -46,6 +46,12 @@ def greedy_guarantee(objective: Objective) -> str | None:
     """What the declared properties license greedy to promise.
 
     Source: nemhauser1978.
+
+    Examples
+    --------
+    >>> from mitheory.setfunctions import FacilityLocation
+    >>> greedy_guarantee(FacilityLocation(torch.eye(2)))
+    '1-1/e'
     """
     if MODULAR in objective.properties:
         return "exact"
