@@ -95,7 +95,7 @@ def check_mask(name: str, mask: Tensor | None, shape: tuple[int, ...]) -> Tensor
 
 def check_finite(name: str, x: Tensor) -> Tensor:
     """`x` if it has no NaN and no infinity; NonFiniteError with the first bad place otherwise."""
-    if math.isfinite(x.detach().sum().item()):  # one bad entry makes it inf or NaN; so may overflow
+    if is_surely_finite(x):
         return x
     bad = ~torch.isfinite(x)
     if bool(bad.any()):
@@ -105,6 +105,18 @@ def check_finite(name: str, x: Tensor) -> Tensor:
             f"the first at {place}: {x[place].item()}"
         )
     return x
+
+
+def is_surely_finite(x: Tensor) -> bool:
+    """Whether the sum of `x` is finite, and with it every entry; it may overflow without one that
+    is not.
+
+    Examples
+    --------
+    >>> is_surely_finite(torch.ones(2)), is_surely_finite(torch.tensor([1.0, torch.inf]))
+    (True, False)
+    """
+    return math.isfinite(x.detach().sum().item())
 
 
 def check_nonzero_rows(name: str, x: Tensor, *, mask: Tensor | None = None) -> Tensor:

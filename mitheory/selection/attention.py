@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
 
 from ..errors import MissingInputError, ParameterError, ShapeError
+from .columns import columns_of
 from .engine import Picks, relative_slack, top_picks
 from .inputs import Shapes
 
 ORDERS = ("grouped", "raster")
+NO_SUMS: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def attention(
@@ -24,6 +27,7 @@ def attention(
     include_diagonal: bool = False,
     merge_size: int = 1,
     patch_order: str = "grouped",
+    sums: Mapping[str, Tensor] = NO_SUMS,
 ) -> Picks:
     """The tokens that receive most attention: column sums of the head mean.
 
@@ -63,7 +67,9 @@ def attention(
     size = check_merge_size(merge_size)
     if patch_order not in ORDERS:
         raise ParameterError(f"patch_order: expected one of {ORDERS}, got {patch_order!r}")
-    scores = received_by(patch_attention, received_attention, include_diagonal=include_diagonal)
+    scores = received_by(
+        patch_attention, received_attention, include_diagonal=include_diagonal, sums=sums
+    )
     if size > 1:
         n_v = scores.shape[1] // size**2 if visual is None else visual.shape[1]
         scores = merged_scores(scores, n_v, size, grid if patch_order == "raster" else ())
@@ -75,8 +81,10 @@ def received_by(
     received_attention: Tensor | None,
     *,
     include_diagonal: bool = False,
+    sums: Mapping[str, Tensor] = NO_SUMS,
 ) -> Tensor:
-    """Attention (b, n_v) that every token receives: summed up here, or as it is given.
+    """Attention (b, n_v) that every token receives: summed up, here or in `sums`, or as it is
+    given.
 
     Source: Eq. (5).
 
@@ -86,7 +94,9 @@ def received_by(
         If neither is given, or the diagonal is wanted and only sums are.
     """
     if patch_attention is not None:
-        return column_sums(patch_attention, include_diagonal=include_diagonal)
+        return column_sums(
+            patch_attention, include_diagonal=include_diagonal, sums=sums.get("patch_attention")
+        )
     if received_attention is None:
         raise MissingInputError("attention: needs patch_attention or received_attention")
     if include_diagonal:
@@ -96,8 +106,11 @@ def received_by(
     return received_attention
 
 
-def column_sums(patch_attention: Tensor, *, include_diagonal: bool = False) -> Tensor:
-    """Attention (b, n_v) that every token receives from the others, mean over heads.
+def column_sums(
+    patch_attention: Tensor, *, include_diagonal: bool = False, sums: Tensor | None = None
+) -> Tensor:
+    """Attention (b, n_v) that every token receives from the others, mean over heads; `sums`
+    (b, heads, n_v) are its column sums where they are known.
 
     Source: Eq. (5), right.
 
@@ -107,7 +120,7 @@ def column_sums(patch_attention: Tensor, *, include_diagonal: bool = False) -> T
     >>> column_sums(torch.tensor([[[[0.9, 0.1], [0.3, 0.7]]]]))
     tensor([[0.3000, 0.1000]])
     """
-    received = patch_attention.sum(2).mean(1)  # (b, heads, n_v, n_v) -> (b, n_v)
+    received = (columns_of(patch_attention) if sums is None else sums).mean(1)
     if include_diagonal:
         return received
     return received - patch_attention.diagonal(dim1=2, dim2=3).mean(1)

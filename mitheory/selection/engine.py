@@ -65,7 +65,7 @@ def rounding_slack(x: Tensor, *, scale: float = 1.0) -> float:
 
 def relative_slack(x: Tensor) -> Tensor:
     """The same (b, 1) for scores (b, n) of any size, each sample by its own largest."""
-    return rounding_slack(x) * torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True)
+    return rounding_slack(x) * x.abs().amax(-1, keepdim=True)
 
 
 def first_best(scores: Tensor, open_: Tensor, slack: float | Tensor) -> Tensor:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import check_finite, check_nonzero_rows
+from ..checks import check_finite, check_nonzero_rows, is_surely_finite
 from ..distributions import ordinary_norms
 from ..errors import DTypeError, EmptyInputError, ShapeError
+from .columns import columns_of
 
 Shapes = Mapping[str, tuple[str, ...]]
 
@@ -46,6 +47,31 @@ DIRECTIONS = (
 """Inputs that enter cosines, in methods that take `zero_norm`."""
 
 
+SUMMED = ("patch_attention",)
+"""Inputs of which methods read column sums, and little besides: far larger than those."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the look at the values of inputs found out besides, by name.
+
+    Parameters
+    ----------
+    norms : (b, n) of rows, of those inputs of which all are ordinary (`ordinary_norms`)
+    sums : (b, heads, n) of columns, of those inputs of `SUMMED` that the method asks for
+    """
+
+    norms: Mapping[str, Tensor]
+    sums: Mapping[str, Tensor]
+
+    def of(self, part: slice) -> Known:
+        """Of some samples."""
+        return Known(
+            {name: norm[part] for name, norm in self.norms.items()},
+            {name: total[part] for name, total in self.sums.items()},
+        )
+
+
 @dataclass(frozen=True)
 class Group:
     """Samples with equally many tokens, without padding.
@@ -59,19 +85,17 @@ class Group:
     places: Tensor | None
     n_v: int
 
-    def parts(
-        self, size: int, norms: Mapping[str, Tensor]
-    ) -> Iterator[tuple[Group, Mapping[str, Tensor]]]:
-        """At most `size` samples at a time, and norms of their inputs."""
+    def parts(self, size: int, known: Known) -> Iterator[tuple[Group, Known]]:
+        """At most `size` samples at a time, and what is known of them."""
         if len(self.members) <= size:
-            yield self, norms
+            yield self, known
             return
         for start in range(0, len(self.members), size):
             part = slice(start, start + size)
             inputs = {name: x[part] for name, x in self.inputs.items()}
             places = None if self.places is None else self.places[part]
             group = Group(self.members[part], inputs, places, self.n_v)
-            yield group, {name: norm[part] for name, norm in norms.items()}
+            yield group, known.of(part)
 
 
 def as_batch(inputs: Mapping[str, object]) -> dict[str, Tensor]:
@@ -130,14 +154,16 @@ def check_values(
     *,
     directions: Collection[str] = (),
     refused: bool = False,
-) -> dict[str, Tensor]:
+    summed: Collection[str] = (),
+) -> Known:
     """Finite numbers and, among `directions`, no zero rows if they are refused.
 
     Returns
     -------
-    dict
-        Norms of rows by name, of those of `directions` that have `ordinary_norms`: a look at them
-        is all that these need, and whoever divides by them need not compute them again.
+    Known
+        Norms of rows of those of `directions` that have `ordinary_norms`, and column sums of those
+        `summed`: a look at them is all that these need, and whoever goes on with them need not
+        compute them again.
 
     Raises
     ------
@@ -145,13 +171,16 @@ def check_values(
     """
     found = {name: ordinary_norms(inputs[name]) for name in directions if name in inputs}
     norms = {name: norm for name, norm in found.items() if norm is not None}
+    sums = {name: columns_of(inputs[name]) for name in summed if name in inputs}
     for name, x in inputs.items():
-        if name not in norms and x.is_floating_point():
+        if name in norms or not x.is_floating_point():
+            continue
+        if name not in sums or not is_surely_finite(sums[name]):
             check_finite(name, x)
     for name in found:
         if refused and name not in norms:
             check_nonzero_rows(name, inputs[name])
-    return norms
+    return Known(norms, sums)
 
 
 def check_mask(name: str, mask: Tensor | None, shape: tuple[int, int]) -> Tensor | None:

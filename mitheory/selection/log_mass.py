@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from ..checks import check_share, check_temperature
 from ..distributions import cosine_similarity, unit_rows
 from ..errors import ParameterError
-from .attention import column_sums
+from .attention import NO_SUMS, column_sums
 from .engine import Picks, product
 from .kernels import check_at_least_zero
 from .saturation import saturating_greedy, saturating_lazily
@@ -87,6 +88,7 @@ def log_mass_attention(
     attention_power: float = 0.5,
     floor: float = FLOOR,
     zero_norm: str = "error",
+    sums: Mapping[str, Tensor] = NO_SUMS,
 ) -> Picks:
     """`log_mass` in which a patch counts by the attention that patches pay to it.
 
@@ -109,7 +111,9 @@ def log_mass_attention(
         If an option is outside its range, or no patch receives attention.
     """
     check_at_least_zero("attention_power", attention_power)
-    received = column_sums(patch_attention, include_diagonal=True).to(visual.dtype)
+    received = column_sums(
+        patch_attention, include_diagonal=True, sums=sums.get("patch_attention")
+    ).to(visual.dtype)
     share = received.pow(attention_power)
     if not bool(((share >= 0).all(-1) & (share.sum(-1) > 0)).all()):
         raise ParameterError(

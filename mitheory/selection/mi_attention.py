@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..checks import check_share, lookup
 from ..distributions import NO_NORMS
-from .attention import received_by
+from .attention import NO_SUMS, received_by
 from .engine import Picks, relative_slack, top_picks
 from .mi import Problem, lead, mi_greedy, mi_problem, restricted
 
@@ -40,6 +40,7 @@ def mi_attention(
     grid: tuple[int, ...] | None = None,
     zero_norm: str = "error",
     norms: Mapping[str, Tensor] = NO_NORMS,
+    sums: Mapping[str, Tensor] = NO_SUMS,
 ) -> Picks:
     """A share of the budget by received attention, the rest by MI-Pruner on the residual.
 
@@ -94,8 +95,9 @@ def mi_attention(
         zero_norm=zero_norm,
         norms=norms,
     )
-    received = received_by(patch_attention, received_attention, include_diagonal=include_diagonal)
-    received = received.to(visual.dtype)
+    received = received_by(
+        patch_attention, received_attention, include_diagonal=include_diagonal, sums=sums
+    ).to(visual.dtype)
     picks = combine(problem, received, attention_ratio, budget)
     return Picks(picks.indices, picks.gains, picks.evaluations + received.shape[1])
 

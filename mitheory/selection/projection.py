@@ -12,10 +12,13 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+import torch
+
+from ..distributions import row_products
 
 Array = npt.NDArray[np.floating]
 
-AHEAD = 16
+AHEAD = 24
 """Likely next choices that are projected together."""
 
 
@@ -96,4 +99,5 @@ class ProjectedRows:
             vectors -= (vectors @ basis.T) @ basis
         self.ahead = {i: place for place, i in enumerate(likely.tolist())}
         self.vectors, self.since = vectors, self.count
-        self.products = vectors[:, :d] @ self.unit.T
+        seen = torch.from_numpy(self.unit)[None], torch.from_numpy(vectors[:, :d])[None]
+        self.products = row_products(*seen)[0].T.contiguous().numpy()

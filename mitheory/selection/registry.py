@@ -26,7 +26,7 @@ from .fastv import fastv
 from .flmi import flmi
 from .flqmi import flqmi
 from .gcmi import gcmi
-from .inputs import DIRECTIONS, NORMALIZED, SHAPES, Shapes
+from .inputs import DIRECTIONS, NORMALIZED, SHAPES, SUMMED, Shapes
 from .log_det import log_det
 from .log_det_mi import log_det_mi
 from .log_mass import log_mass, log_mass_attention
@@ -47,7 +47,7 @@ from .visionzip import visionzip
 from .vispruner import needed as vispruner_needs
 from .vispruner import vispruner
 
-CONTEXT = ("budget", "seeds", "grid", "zero_norm", "mode", "norms")
+CONTEXT = ("budget", "seeds", "grid", "zero_norm", "mode", "norms", "sums")
 """Arguments that the front door fills in itself."""
 
 
@@ -117,6 +117,11 @@ class Method:
     def directions(self) -> tuple[str, ...]:
         """Inputs that enter cosines, of which a zero row may have to be refused."""
         return tuple(n for n in DIRECTIONS if n in self.inputs and "zero_norm" in self.context)
+
+    @cached_property
+    def summed(self) -> tuple[str, ...]:
+        """Inputs of which it takes column sums."""
+        return tuple(n for n in SUMMED if n in self.inputs and "sums" in self.context)
 
     @property
     def scale_free(self) -> tuple[str, ...]:

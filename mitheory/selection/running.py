@@ -55,10 +55,13 @@ def run(
     results: list[Selection | None] = [None] * size
     for group in groups(used, axes, masks, sizes["n_v"]):
         k = check_budget(budget, group.n_v)
-        norms = check_values(
-            group.inputs, directions=method.directions, refused=zero_norm == "error"
+        found = check_values(
+            group.inputs,
+            directions=method.directions,
+            refused=zero_norm == "error",
+            summed=method.summed,
         )
-        for part, known in group.parts(_chunk(group), norms):
+        for part, known in group.parts(_chunk(group), found):
             own = [seeds[r] for r in part.members]
             context = {
                 "budget": k,
@@ -66,7 +69,8 @@ def run(
                 "grid": grid,
                 "zero_norm": "uninformative",  # zero rows are refused by now, or welcome
                 "mode": mode,
-                "norms": known,
+                "norms": known.norms,
+                "sums": known.sums,
             }
             picks = method.fn(
                 **{n: x for n, x in part.inputs.items() if n in method.inputs or n == "prior"},

@@ -156,7 +156,11 @@ def word_shares(visual: Tensor, text: Tensor) -> Tensor:
     >>> word_shares(torch.zeros(1, 2, 3), torch.ones(1, 4, 3))
     tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
-    return row_products(visual, text).softmax(-1).mean(1)
+    return _marginal(row_products(visual, text))
+
+
+def _marginal(products: Tensor) -> Tensor:
+    return products.softmax(-1).mean(1)
 
 
 def raters(visual: Tensor, text: Tensor) -> Tensor:
@@ -170,11 +174,10 @@ def raters(visual: Tensor, text: Tensor) -> Tensor:
     tensor([[ True, False]])
     """
     products = row_products(visual, text)
-    marginal = products.softmax(-1).mean(1)
-    largest = torch.linalg.vector_norm(products, torch.inf, dim=(1, 2))[
-        :, None
-    ]  # what a softmax makes of their rounding
-    return marginal > (1 + rounding_slack(marginal) * (1 + largest)) / text.shape[1]
+    marginal = _marginal(products)
+    largest = torch.linalg.vector_norm(products, torch.inf, dim=(1, 2)).unsqueeze(-1)
+    slack = rounding_slack(marginal) * (1 + largest)  # what a softmax makes of their rounding
+    return marginal > (1 + slack) / text.shape[1]
 
 
 def loudest(text_attention: Tensor, heads: int | None = HEADS) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..checks import check_share, lookup
 from ..distributions import gram_of, unit_rows
 from ..errors import BudgetError, MissingInputError
-from .attention import column_sums
+from .attention import NO_SUMS, column_sums
 from .engine import BLOCK, WHOLE, Picks, ranking, relative_slack, rounding_slack
 
 ROUND = 8  # tokens removed in a round, at most
@@ -32,6 +32,7 @@ def vispruner(
     importance: str = "cls",
     zero_norm: str = "error",
     mode: str = "exact",
+    sums: Mapping[str, Tensor] = NO_SUMS,
 ) -> Picks:
     """⌊budget · important_ratio⌋ tokens by attention, and others after removal of duplicates.
 
@@ -80,7 +81,7 @@ def vispruner(
     """
     check_share("important_ratio", important_ratio)
     lookup(importance, IMPORTANCE, "importance")
-    scores = _importance(importance, cls_attention, patch_attention)
+    scores = _importance(importance, cls_attention, patch_attention, sums)
     important = int(budget * important_ratio)
     order = ranking(scores, relative_slack(scores))
     unit = unit_rows("encoder_features", encoder_features.double(), zero_norm=zero_norm)
@@ -200,14 +201,20 @@ class NearestInOther:
         self._listed = m
 
 
-def _importance(importance: str, seen: Tensor | None, attention: Tensor | None) -> Tensor:
+def _importance(
+    importance: str,
+    seen: Tensor | None,
+    attention: Tensor | None,
+    sums: Mapping[str, Tensor],
+) -> Tensor:
     if importance == "cls":
         if seen is None:
             raise MissingInputError('vispruner: importance="cls" needs cls_attention')
         return seen.double().mean(1)
     if attention is None:
         raise MissingInputError('vispruner: importance="received" needs patch_attention')
-    return column_sums(attention, include_diagonal=True).double()
+    known = sums.get("patch_attention")
+    return column_sums(attention, include_diagonal=True, sums=known).double()
 
 
 def _refuse(m: int, excess: int) -> None:
