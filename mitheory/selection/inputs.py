@@ -101,7 +101,7 @@ class Group:
 def as_batch(inputs: Mapping[str, object]) -> dict[str, Tensor]:
     """One sample's inputs as a batch of one; whatever is no tensor is left for the checks."""
     return {
-        n: x[None] if isinstance(x, Tensor) else x  # type: ignore[misc]
+        n: x.unsqueeze(0) if isinstance(x, Tensor) else x  # type: ignore[misc]
         for n, x in inputs.items()
     }
 

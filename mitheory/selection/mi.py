@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -206,7 +207,7 @@ def is_searchable(problem: Problem) -> bool:
         and within.visual_mask is None
         and within.unit.is_cpu
         and not (within.unit.requires_grad or problem.relevance.requires_grad)
-        and bool(torch.isfinite(within.log_marginal).all())
+        and bool(np.isfinite(within.log_marginal.numpy()).all())
     )
 
 
@@ -218,26 +219,26 @@ def searched_greedy(problem: Problem, budget: int, first: Tensor) -> Picks:
     within = problem.redundancy
     assert within is not None
     weight = (1 - problem.relevance_weight) / within.temperature
-    benefit = benefit_of(problem) / weight
-    base = benefit + within.temperature * within.log_scale
-    offset = -within.temperature * within.log_marginal
+    benefit = benefit_of(problem).numpy() / weight
+    base = benefit + within.temperature * within.log_scale.numpy()
+    offset = -within.temperature * within.log_marginal.numpy()
     found = []
-    for s in range(len(benefit)):
+    for s, done in enumerate(first.tolist()):
         sample = Sample(
-            benefit=benefit[s].numpy(),
-            base=base[s].numpy(),
-            offset=offset[s].numpy(),
+            benefit=benefit[s],
+            base=base[s],
+            offset=offset[s],
             unit=within.unit[s],
             cosine=None if within.cosine is None else within.cosine[s].numpy(),
             slack=problem.slack / weight,
         )
-        found.append(search(sample, budget, first[s].tolist()))
-    gains = weight * torch.tensor([f.scores for f in found], dtype=benefit.dtype)
+        found.append(search(sample, budget, done))
+    gains = weight * np.array([f.scores for f in found], dtype=benefit.dtype)
     if not first.shape[1]:
         gains[:, 0] -= (1 - problem.relevance_weight) * problem.empty_redundancy
-    indices = torch.tensor([f.indices for f in found])
+    indices = np.array([f.indices for f in found])
     spent = tuple(f.evaluations for f in found)
-    return Picks(indices, gains, max(spent), spent=spent)
+    return Picks(torch.from_numpy(indices), torch.from_numpy(gains), max(spent), spent=spent)
 
 
 def restricted(problem: Problem, places: Tensor) -> Problem:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..checks import check_temperature
-from ..distributions import gram_of, unit_rows
+from ..distributions import gram_of, row_products, unit_rows
 from ..errors import MissingInputError, ParameterError
-from .engine import Picks, product
+from .engine import Picks
 from .facility import facility_greedy
 
 SOURCES: dict[str, tuple[str, ...]] = {"encoder": ("encoder_features",), "tokens": ()}
@@ -145,10 +145,13 @@ def coverage(
         features = features.to(visual.dtype)
     # words are few and their temperature is low: in double precision, or ties would be as wide
     words = unit_rows("text", text.double(), zero_norm=zero_norm)
-    patches = unit_rows("visual", visual.double(), zero_norm=zero_norm)
+    patches = unit
+    if visual.dtype != torch.float64:
+        patches = unit_rows("visual", visual.double(), zero_norm=zero_norm)
     n_t, n_v = words.shape[1], unit.shape[1]
     out = unit.new_empty(len(unit), n_t + n_v, n_v)
-    out[:, :n_t] = (product(words, patches) / text_temperature).softmax(-1) / n_t
+    found = row_products(patches, words).mT / text_temperature
+    out[:, :n_t] = found.softmax(-1) / n_t
     torch.softmax(gram_of(features).div_(visual_temperature), -1, out=out[:, n_t:])
     out[:, n_t:] *= visual_weight / n_v
     return out

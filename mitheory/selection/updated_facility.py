@@ -65,7 +65,7 @@ def updated_facility(
         j, computed = _best(gains, fresh, doubt, columns, served, bonus, unit)
         evaluations += computed
         if computed > ALL_FROM * n:  # too much is in doubt, for good: begin again
-            rest = np.flatnonzero(~fresh & (gains > -np.inf))
+            rest = (~fresh & (gains > -np.inf)).nonzero()[0]
             gains[rest] = _from_all(columns, rest, served) + bonus[rest]
             fresh[rest], doubt = True, 0.0
             evaluations += len(rest)
@@ -73,7 +73,7 @@ def updated_facility(
         gained.append(float(gains[j]))
         gains[j], fresh[j] = -np.inf, False
         column = columns[j]
-        better = np.flatnonzero(column > served)
+        better = (column > served).nonzero()[0]
         if len(better):
             old, new = served[better], column[better]
             lost = live.lost(better, old, new, np.float64 if step == 0 else weights.dtype)
@@ -105,7 +105,7 @@ def _best(
         if fresh[top]:
             column = columns[top]
             limit = best - unit * (float(column @ (column > served)) + abs(float(bonus[top])))
-            near = np.flatnonzero(gains >= limit - doubt)
+            near = (gains >= limit - doubt).nonzero()[0]
             level, known = gains[near], fresh[near]
             first = int(near[level - doubt * ~known >= limit][0])  # of those above for sure
             due = near[~known & ((near < first) | (level >= best - doubt))]
@@ -114,7 +114,7 @@ def _best(
                     return first, computed
                 due = np.array([first])
         else:
-            due = np.flatnonzero((gains >= best - 2 * doubt) & ~fresh)
+            due = ((gains >= best - 2 * doubt) & ~fresh).nonzero()[0]
         gains[due] = _from_all(columns, due, served) + bonus[due]
         fresh[due] = True
         computed += len(due)
