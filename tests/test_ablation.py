@@ -17,10 +17,10 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from analysis.ablation import Configuration, ablate, expand, load_grid, read_results
+from analysis.ablation import Configuration, Source, ablate, expand, load_grid, read_results
 from analysis.ablation.configuration import FULL
 from analysis.ablation.grids import GRIDS, PAPER_RATIOS, parse_axes
-from analysis.ablation.running import job_of, unanswered
+from analysis.ablation.running import job_of, prepared, unanswered
 from analysis.ablation.scopes import INSTRUCTION, SCOPES, text_of
 from analysis.ablation.searching import SEARCHERS, searched
 from analysis.ablation.selecting import kept_sets, sample_seed, set_hash
@@ -577,6 +577,21 @@ def test_killed_twenty_times_it_ends_with_the_same_table(bundle: Path, tmp_path:
         assert file.stat().st_mtime_ns == written
     first, second = (read_results(out).drop(columns="seconds") for out in (whole, broken))
     pd.testing.assert_frame_equal(first, second)
+
+
+def test_all_cores_extract_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In as many parts as there are cores, here one; -1 is no number of parts."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    path = prepared(tmp_path, Source(limit=8), seed=0, device="cpu", jobs=-1)
+    assert path is not None
+    assert len(Bundle.open(path)) == 8
+
+
+def test_no_workers_at_all_are_refused(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"jobs: expected 1 or more, .* got 0"):
+        prepared(tmp_path, Source(limit=8), seed=0, device="cpu", jobs=0)
+    with pytest.raises(ParameterError, match=r"jobs: expected 1 or more, .* got 0"):
+        ablate(GRID, job_of(bundle, tmp_path, "fruitfly", seed=0), jobs=0)
 
 
 @pytest.mark.slow

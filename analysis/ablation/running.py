@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 from analysis.auditing.plan import code_digest
-from analysis.auditing.spread import Steps, steps
+from analysis.auditing.spread import Steps, processes, steps
 from analysis.extraction import Worker, run
 from mitheory.bundle import Bundle, Sample
 from mitheory.bundle.records import Index
@@ -127,7 +127,7 @@ def prepared(
     seed : of the scenes
     device : of the model
     attention : whether to store the encoder's full attention, the largest array
-    jobs, scheduler : as `analysis.extraction.run` takes them
+    jobs, scheduler : as `complete` takes them; so many parts are extracted at a time
 
     Returns
     -------
@@ -136,11 +136,12 @@ def prepared(
     Raises
     ------
     UnknownNameError, ParameterError
-        If the model, the dataset or the split does not exist.
+        If the model, the dataset or the split does not exist, or `jobs` is 0.
     """
     extraction = source.extraction(seed=seed, device=device, attention=attention)
     path = out / f"bundle-{digest(extraction.command())[:8]}"
-    bundle = run(extraction, path, parts=jobs, jobs=jobs, scheduler=scheduler, overwrite=True)
+    n = processes(jobs)
+    bundle = run(extraction, path, parts=n, jobs=n, scheduler=scheduler, overwrite=True)
     return None if bundle is None else path
 
 
@@ -207,7 +208,8 @@ def complete(
     Raises
     ------
     ParameterError
-        If a cell prunes inside the decoder, and the model has no such layer, or cannot.
+        If a cell prunes inside the decoder, and the model has no such layer, or cannot; or if
+        `jobs` is 0.
 
     Examples
     --------

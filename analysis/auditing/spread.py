@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 from rich.progress import Progress
 
 from analysis.progress import progress, quiet_restarts
-from mitheory.errors import MissingDependencyError
+from mitheory.errors import MissingDependencyError, ParameterError
 
 from .work import Outcome
 
@@ -54,6 +54,24 @@ class Steps:
         return found
 
 
+def processes(jobs: int) -> int:
+    """How many processes `jobs` stands for: -1 takes all cores.
+
+    Raises
+    ------
+    ParameterError
+        If it is 0.
+
+    Examples
+    --------
+    >>> processes(3), processes(-1) >= 1
+    (3, True)
+    """
+    if jobs == 0:
+        raise ParameterError("jobs: expected 1 or more, or -1 for all cores, got 0")
+    return int(effective_n_jobs(jobs))
+
+
 @contextmanager
 def steps(jobs: int, scheduler: str | None) -> Iterator[Steps]:
     """Steps over `jobs` processes, or on the cluster at the address `scheduler`.
@@ -62,10 +80,12 @@ def steps(jobs: int, scheduler: str | None) -> Iterator[Steps]:
     ------
     MissingDependencyError
         If a scheduler is given and Dask is not installed.
+    ParameterError
+        If `jobs` is 0.
     """
     with quiet_restarts(), progress() as bar:
         if scheduler is None:
-            yield Steps(Parallel(n_jobs=jobs, return_as="generator_unordered"), bar)
+            yield Steps(Parallel(n_jobs=processes(jobs), return_as="generator_unordered"), bar)
             return
         try:
             from distributed import Client

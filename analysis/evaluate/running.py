@@ -128,8 +128,7 @@ def _one(
     """Extract, select and answer; whether all of it is done."""
     folder = out / run.source.name
     console.print(f"{run.source.name}: {len(run.cells)} cells")
-    parts = jobs if scheduler is None else max(jobs, 1)
-    bundle = prepared(folder, run.source, seed=seed, device=device, jobs=parts, scheduler=scheduler)
+    bundle = prepared(folder, run.source, seed=seed, device=device, jobs=jobs, scheduler=scheduler)
     if bundle is None:
         return False
     atomic_write_json(folder / "bundle.json", {"bundle": bundle.name})
