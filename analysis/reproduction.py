@@ -34,6 +34,14 @@ SAMPLES, QUICK_SAMPLES = 2400, 320
 DRAWN_TYPES = ("color", "existence", "relation", "multiple_choice", "counting")
 FULL = Setting("method", "full")
 LAYOUT = 2  # of a cell's table; cells of another are not reused
+OPTIONS: dict[str, type] = {
+    "relevance_weight": float,
+    "temperature": float,
+    "aggregation": object,
+    "conditional": object,
+    "word_aggregation": object,
+}
+"""Options that are columns of the results, with their dtype: empty where a method has none."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +152,11 @@ def _loaded(model: str, bundle: Path, device: str) -> tuple[FruitFlyAdapter, lis
 def collect(settings: Sequence[Setting], cells: dict[tuple[str, int], Path]) -> pd.DataFrame:
     """One tidy table: the cells of every setting under its family and label."""
     tables = [
-        _described(FULL, path) for (key, _), path in cells.items() if key == FULL.selection_id
+        _described(setting, path)
+        for setting in (FULL, *settings)
+        for (key, _), path in cells.items()
+        if key == setting.selection_id
     ]
-    for setting in settings:
-        for (key, _), path in cells.items():
-            if key == setting.selection_id:
-                tables.append(_described(setting, path))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -158,20 +165,16 @@ def _described(setting: Setting, path: Path) -> pd.DataFrame:
     table = pd.read_parquet(path).drop(columns="kept")
     table = table.head(setting.limit or len(table))
     options = {t: setting.effective(t) for t in table.question_type.unique()}
-    dtypes = {"relevance_weight": float, "temperature": float} | dict.fromkeys(
-        ("aggregation", "conditional", "word_aggregation"), object
-    )
-    for column, dtype in dtypes.items():
+    for column, dtype in OPTIONS.items():
         given = [options[t].get(column) for t in table.question_type]
         table[column] = pd.Series(given, index=table.index, dtype=dtype)
     if setting.options.get("redundancy_aggregation") == "global":  # Eq. (21) of both terms
         table["aggregation"] = table["aggregation"] + "+global"
-    paper_rule = bool(setting.closed_options)
     return table.assign(
         setting=setting.name,
         family=setting.family,
         method=setting.method,
-        paper_rule=paper_rule,
+        paper_rule=bool(setting.closed_options),
         layers=",".join(map(str, setting.layers)),
     )
 

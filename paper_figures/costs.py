@@ -58,12 +58,13 @@ def spec(number: int, title: str, data: Callable[[Results], pd.DataFrame]) -> Fi
     def with_machine(results: Results) -> pd.DataFrame:
         table = data(results)
         timed = printed_tables.is_marked(table, printed_tables.TIMED)
-        said = _timed_on(results) if timed else _measured_on(results)
-        named: dict[str, object] = {"side": "machine", "text": said}
-        blank: dict[str, object] = dict.fromkeys(("value", "low", "high"), math.nan)
-        names = ("column", "block", "method", "error", "note")
-        row: dict[str, object] = dict.fromkeys(names, "")
-        return pd.concat([table, pd.DataFrame([row | named | blank])], ignore_index=True)
+        row: dict[str, object] = {
+            **dict.fromkeys(printed_tables.COLUMNS, ""),
+            **dict.fromkeys(("value", "low", "high"), math.nan),
+            "side": "machine",
+            "text": _timed_on(results) if timed else _measured_on(results),
+        }
+        return pd.concat([table, pd.DataFrame([row])], ignore_index=True)
 
     def caption(table: pd.DataFrame) -> str:
         machine = table.loc[table["side"] == "machine", "text"].iloc[0]
