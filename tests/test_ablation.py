@@ -17,10 +17,19 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from analysis.ablation import Configuration, Source, ablate, expand, load_grid, read_results
+from analysis.ablation import (
+    Configuration,
+    Source,
+    ablate,
+    expand,
+    job_of,
+    load_grid,
+    prepared,
+    read_results,
+)
+from analysis.ablation.answering import unanswered
 from analysis.ablation.configuration import FULL
 from analysis.ablation.grids import GRIDS, PAPER_RATIOS, parse_axes
-from analysis.ablation.running import job_of, prepared, unanswered
 from analysis.ablation.scopes import INSTRUCTION, SCOPES, text_of
 from analysis.ablation.searching import SEARCHERS, searched
 from analysis.ablation.selecting import kept_sets, sample_seed, set_hash
@@ -423,7 +432,7 @@ def test_a_second_run_computes_nothing(
 ) -> None:
     out, table = finished
     monkeypatch.setattr("analysis.ablation.running.kept_sets", None)
-    monkeypatch.setattr("analysis.ablation.running._answered", None)
+    monkeypatch.setattr("analysis.ablation.answering._answered", None)
     ablate(GRID, job_of(bundle, out, "fruitfly", seed=0))
     pd.testing.assert_frame_equal(read_results(out), table)
 
@@ -497,7 +506,7 @@ def test_cells_inside_the_decoder_are_its_own_staged_answers(
     assert weights == {0.5, 1.0}
     before = table[table.cell == INSIDE[3].identity]
     assert (before.layer_average == before.n_kept).all()
-    monkeypatch.setattr("analysis.ablation.running._answered", None)
+    monkeypatch.setattr("analysis.ablation.answering._answered", None)
     ablate(INSIDE, job_of(bundle, tmp_path, "fruitfly", seed=0))
     pd.testing.assert_frame_equal(read_results(tmp_path), table)
 
@@ -538,8 +547,7 @@ def test_expand_makes_every_combination_once() -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from analysis.ablation import Configuration, ablate
-from analysis.ablation.running import job_of
+from analysis.ablation import Configuration, ablate, job_of
 cells = [
     Configuration("mi_pruner", k, {"relevance_weight": w})
     for k in (4, 8, 16, 32) for w in (0.3, 0.6)

@@ -16,6 +16,7 @@ from seeing import Seeing
 from typer.testing import CliRunner
 
 from analysis.ablation import running
+from analysis.ablation.job import samples_of
 from analysis.ablation.selecting import options_of, sample_seed
 from analysis.ablation.statistics import compared
 from analysis.cli import app
@@ -135,7 +136,7 @@ def test_the_paper_weight_is_by_the_benchmark(tmp_path, dataset, weight):
 def test_a_second_run_computes_nothing(pope, tmp_path, monkeypatch):
     first = evaluate(run_on(pope), tmp_path / "out")
     monkeypatch.setattr(running, "kept_sets", None)
-    monkeypatch.setattr(running, "_answered", None)
+    monkeypatch.setattr("analysis.ablation.answering._answered", None)
     monkeypatch.setattr(Seeing, "encode", None)
     again = evaluate(run_on(pope), tmp_path / "out")
     pd.testing.assert_frame_equal(first, again)
@@ -143,11 +144,11 @@ def test_a_second_run_computes_nothing(pope, tmp_path, monkeypatch):
 
 def test_large_bundles_stay_on_disk_and_change_nothing(pope, tmp_path, monkeypatch):
     held = evaluate(run_on(pope), tmp_path / "held")
-    monkeypatch.setattr(running, "IN_MEMORY", 0)
-    monkeypatch.setattr(running, "AT_A_TIME", 5)
-    running.samples_of.cache_clear()
+    monkeypatch.setattr("analysis.ablation.job.IN_MEMORY", 0)
+    monkeypatch.setattr("analysis.ablation.job.AT_A_TIME", 5)
+    samples_of.cache_clear()
     read = evaluate(run_on(pope), tmp_path / "read")
-    running.samples_of.cache_clear()
+    samples_of.cache_clear()
     pd.testing.assert_frame_equal(held, read)
 
 

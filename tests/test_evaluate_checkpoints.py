@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from analysis.ablation import Configuration, ablate
-from analysis.ablation.running import job_of
+from analysis.ablation.job import job_of
 from analysis.ablation.selecting import sample_seed
 from analysis.cli import app
 from analysis.datasets import benchmark

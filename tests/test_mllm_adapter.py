@@ -12,7 +12,7 @@ import pytest
 import torch
 from mllm_cases import LLAVA, NEXT, VIDEO, model_of
 
-from analysis.ablation.running import BATCHES_PER_FILE, job_of
+from analysis.ablation.job import BATCHES_PER_FILE, job_of
 from mitheory import SELECTORS, provenance, select
 from mitheory.bundle import BundleWriter
 from mitheory.errors import (

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from .configuration import Configuration, expand
 from .grids import GRIDS, load_grid
-from .running import ablate, complete, read_results
+from .job import job_of
+from .running import ablate, complete, prepared, read_results
 from .sources import Source, sources
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "ablate",
     "complete",
     "expand",
+    "job_of",
     "load_grid",
+    "prepared",
     "read_results",
     "sources",
 ]

@@ -72,10 +72,9 @@ def ablate(
     mitheory ablate --set method=mi_pruner --set budget=0.25,64/576 --set temperature=0.1,0.2
     --reference method=mi_pruner --out ablation/
     """
-    from ..ablation import complete, load_grid, sources
+    from ..ablation import complete, job_of, load_grid, prepared, sources
     from ..ablation.grids import parse_axes
     from ..ablation.reporting import printed, reference_of, write_origin, write_tables
-    from ..ablation.running import job_of, prepared
 
     cells = load_grid(grid if grid or change else "paper", parse_axes(change or []))
     reference_of(cells, reference)  # a wrong name is told before the work

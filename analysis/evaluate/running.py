@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from analysis.ablation import complete, read_results
+from analysis.ablation import complete, job_of, prepared, read_results
 from analysis.ablation.reporting import (
     compared_of,
     described,
@@ -18,7 +18,6 @@ from analysis.ablation.reporting import (
     storable,
     summary_of,
 )
-from analysis.ablation.running import job_of, prepared
 from analysis.datasets import BENCHMARKS
 from analysis.extraction import Worker, worker_here
 from analysis.extraction.failures import log_of, read_log

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.ablation import Configuration
-from analysis.ablation.running import SHOWN, Question, answers_to, job_of
+from analysis.ablation.answering import SHOWN, Question, answers_to
+from analysis.ablation.job import job_of
 from analysis.ablation.selecting import set_hash
 from mitheory.bundle import Bundle
 from mitheory.errors import ParameterError

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.ablation import Configuration, complete
-from analysis.ablation.running import job_of, prepared
-from analysis.ablation.sources import Source
+from analysis.ablation import Configuration, Source, complete, job_of, prepared
 from mitheory.errors import ParameterError
 
 TWINS = {"fruitfly": "fruitfly-contrastive", "fruitfly-contrastive": "fruitfly"}

@@ -17,7 +17,7 @@ import torch
 from joblib import Parallel, delayed
 
 from analysis.ablation import Configuration
-from analysis.ablation.running import Job, job_of, loaded
+from analysis.ablation.job import Job, job_of, loaded
 from analysis.ablation.selecting import sample_seed
 from analysis.progress import quiet_restarts
 from mitheory.bundle import Sample

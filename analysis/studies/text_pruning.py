@@ -14,7 +14,7 @@ from torch import Tensor
 
 from analysis.ablation import Configuration
 from analysis.ablation.configuration import digest
-from analysis.ablation.running import Job, job_of, loaded
+from analysis.ablation.job import Job, job_of, loaded
 from analysis.ablation.scopes import FILLERS
 from analysis.ablation.selecting import kept_sets
 from analysis.auditing.spread import steps
