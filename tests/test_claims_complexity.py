@@ -20,6 +20,8 @@ from analysis.claims.operations import Counted, watched
 from analysis.claims.orders import FIXED, RATIO, STATED, TOLERANCE
 from analysis.claims.programs import AT_ONE, BELOW_ONE, HEAP, LITERAL, OURS, Work
 from mitheory import select
+from mitheory.distributions import row_products, upper_products
+from mitheory.distributions.products import WATCHING
 
 CONTEXT = Context(NO_INPUT)
 
@@ -99,6 +101,17 @@ def test_products_and_exponentials_are_seen():
     assert tally["bytes"] >= 4 * (24 + 24 + 18 + 18 + 6)
 
 
+def test_products_outside_torch_tell_of_themselves():
+    """3 × 5 products with words, and 3 · 4 / 2 of rows with each other, of 4 multiplications; when
+    nobody watches any more, nobody is told."""
+    x, y, out = torch.ones(1, 3, 4), torch.ones(1, 5, 4), torch.zeros(3, 3)
+    _, tally = watched(lambda: row_products(x, y))
+    assert tally == Counter(multiplications=60, bytes=4 * (12 + 15 + 12 + 20 + 15))  # made, filled
+    _, tally = watched(lambda: upper_products(x[0], out))
+    assert tally == Counter(multiplications=24, bytes=4 * (12 + 9))
+    assert not WATCHING
+
+
 def test_numbers_count_themselves():
     tally: Counter[str] = Counter()
     a, b = Counted(3.0, tally), Counted(4.0, tally)
@@ -170,7 +183,7 @@ def test_refuted_below_one_and_not_at_one(evaluated):
     assert all(value for (_, weight, _), value in holds.items() if weight == "1")
     assert holds.pop(("selection", "< 1", "O(N_V N_keep)"))
     assert not any(value for (_, weight, _), value in holds.items() if weight == "< 1")
-    half = 128 * (576 + 448 + 320 + 192) + 64 * 64  # panels of 128 rows, from the diagonal on
+    half = 576 * 577 // 2  # on and above the diagonal
     example = verdict.counter_example
     assert (example["stage"], example["lambda"]) == ("scoring", "< 1")
     assert example["at_576_tokens"] == {"stated": 576 * 64, "fewest_counted": 576 * 32 + half}

@@ -6,11 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Self
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from mitheory.distributions.products import WATCHING
 
 Tally = Counter[str]
 
@@ -82,7 +84,8 @@ VIEWS = {
 
 
 class Watched(TorchDispatchMode):
-    """Tallies what PyTorch does inside: products, exponentials, comparisons, bytes moved.
+    """Tallies what PyTorch does inside: products, exponentials, comparisons, bytes moved. Products
+    that `mitheory` leaves to other libraries tell of themselves.
 
     Bytes are those of every operation's operands and results; a sort counts n ⌈log₂ n⌉ comparisons
     for each n that it sorts, the k best of n count n ⌈log₂ k⌉.
@@ -99,6 +102,21 @@ class Watched(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.tally: Tally = Counter()
+
+    def __enter__(self) -> Self:
+        """From here on."""
+        WATCHING.append(self._product)
+        return super().__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        """Up to here."""
+        super().__exit__(*exception)
+        WATCHING.remove(self._product)
+
+    def _product(self, multiplications: int, moved: int) -> None:
+        """One that PyTorch does not see."""
+        self.tally["multiplications"] += multiplications
+        self.tally["bytes"] += moved
 
     def __torch_dispatch__(
         self,
@@ -134,4 +152,4 @@ def watched(call: Callable[[], Any]) -> tuple[Any, Tally]:
     """What a call returns, and what it took."""
     with Watched() as seen:
         out = call()
-    return out, cast(Tally, seen.tally)
+    return out, seen.tally

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mitheory.pmi.row_sums import pairs_of_tiles
 from mitheory.scores import mi_score
-from mitheory.selection.engine import WHOLE
+from mitheory.selection.engine import MARGIN, WHOLE
 from mitheory.selection.mi import batched_greedy, mi_greedy, mi_problem
 from mitheory.selection.search import lazy_greedy
 
@@ -68,10 +68,10 @@ def ours_scoring(s: Size, *, alone: bool) -> dict[str, int]:
 
     Exponentials: softmax over words, the softmax over tokens and its prior.
     """
-    products = s.n * s.words + (0 if alone else pairs(s))
+    with_words = s.n * s.words
     return {
-        "multiplications": products * s.d,
-        "exponentials": products + (0 if alone else s.n),
+        "multiplications": (with_words + (0 if alone else pairs(s))) * s.d,
+        "exponentials": with_words + (0 if alone else weights(s) + s.n),
     }
 
 
@@ -89,13 +89,18 @@ def ours_selection(s: Size, *, alone: bool) -> dict[str, int]:
 
 
 def sorts(s: Size) -> int:
-    """Comparisons for the best, and one more that none of them may tie with: a heap of them."""
-    return s.n * math.ceil(math.log2(min(s.n, s.k + 1)))
+    """Comparisons for the best, and a few more that they might tie with: a heap of them."""
+    return s.n * math.ceil(math.log2(min(s.n, s.k + MARGIN)))
 
 
 def pairs(s: Size) -> int:
-    """Similarities between visual tokens that scoring takes: half of them, up to the diagonal's
-    blocks, since cosines are symmetric."""
+    """Similarities between visual tokens that scoring takes: half of them, since cosines are
+    symmetric; of tokens too many to keep all, with the whole of the blocks on the diagonal."""
+    return s.n * (s.n + 1) // 2 if s.n <= WHOLE else weights(s)
+
+
+def weights(s: Size) -> int:
+    """Exponentials of them: half, with the whole of the blocks on the diagonal."""
     return pairs_of_tiles(s.n, keep=s.n <= WHOLE)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,6 +16,9 @@ ROWS = 16, 192
 """Rows of a block: fewer do not pay for the call, more gain nothing."""
 SHARED = 2**25
 """Multiplications from which on several threads, where there are several, are worth waking."""
+WATCHING: list[Callable[[int, int], None]] = []
+"""Told the multiplications and the bytes of every product that PyTorch does not see, as it sees its
+own: whoever counts operations appends itself."""
 MIRRORED = 64
 """Rows at a time of a matrix whose upper half is copied below."""
 BELOW = np.tri(MIRRORED, k=-1, dtype=bool)
@@ -52,7 +57,14 @@ def row_products(x: Tensor, y: Tensor) -> Tensor:
         columns = np.ascontiguousarray(other.T)
         for start in range(0, len(sample), rows):
             np.matmul(sample[start : start + rows], columns, out=into[start : start + rows])
+    _tell(out.numel() * x.shape[2], x, y, out)
     return out
+
+
+def _tell(multiplications: int, *moved: Tensor) -> None:
+    """Whoever is watching, of one product and the tensors that it read and wrote."""
+    for watcher in WATCHING:
+        watcher(multiplications, sum(z.numel() * z.element_size() for z in moved))
 
 
 def _rows_of_block(x: Tensor, y: Tensor) -> int:
@@ -121,6 +133,7 @@ def upper_products(x: Tensor, out: Tensor) -> None:
     update = blas.ssyrk if x.dtype == torch.float32 else blas.dsyrk
     columns, into = x.contiguous().numpy().T, out.numpy().T  # of column-major matrices
     update(1.0, columns, trans=True, c=into, overwrite_c=True, lower=True)
+    _tell(len(x) * (len(x) + 1) // 2 * x.shape[1], x, out)
 
 
 def _mirror(square: npt.NDArray[np.floating]) -> None:

@@ -177,7 +177,8 @@ def tiles(n: int, size: int | None = None) -> Iterator[tuple[slice, list[slice]]
 
 
 def pairs_of_tiles(n: int, *, keep: bool = False) -> int:
-    """How many cosines of n tokens `half_products` computes, as many as it takes exponentials.
+    """How many exponentials of cosines of n tokens `half_products` takes; where the cosines are not
+    kept, it computes as many of them.
 
     Examples
     --------
