@@ -73,5 +73,5 @@ def check_class(model: type) -> None:
     if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:  # type: ignore[attr-defined]
         raise MissingDependencyError(
             f"{model.__name__}.forward of transformers {library.__version__} takes no "
-            f"mm_encoder_outputs, which pruning needs (there from 5.18 on): {INSTALL}"
+            f"mm_encoder_outputs, which pruning needs: {INSTALL}"
         )
