@@ -105,7 +105,7 @@ OFFERED = (
     "analysis.datasets", "analysis.dialogue", "analysis.evaluate", "analysis.extraction",
     "analysis.precision", "analysis.priors", "analysis.studies",
 )  # fmt: skip
-PLACES = {"extract_part", "part_of", "save"}  # what writes one file says where
+PLACES = {"extract_part", "part_of", "prepared", "save"}  # what writes a file or bundle says where
 TABLES = {
     "analysis": ("ablate", "audit", "calibrate", "run_studies"),
     "analysis.evaluate": ("evaluate",),

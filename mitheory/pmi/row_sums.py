@@ -48,7 +48,8 @@ def half_products(unit: Tensor, temperature: float, *, keep: bool) -> tuple[Tens
 
     Examples
     --------
-    >>> half_products(torch.eye(2)[None], 1.0, keep=True)
+    >>> sums, cosine = half_products(torch.eye(2)[None], 1.0, keep=True)
+    >>> sums, cosine.triu()
     (tensor([[1.3133, 1.3133]]), tensor([[[1., 0.],
              [0., 1.]]]))
     """
@@ -128,7 +129,7 @@ def kept_cosines(unit: Tensor, temperature: float, out: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> cosine = torch.empty(2, 2)
+    >>> cosine = torch.zeros(2, 2)
     >>> kept_cosines(torch.eye(2), 1.0, cosine), cosine
     (tensor([1.3133, 1.3133]), tensor([[1., 0.],
             [0., 1.]]))
