@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_temperature
-from ..distributions import gram_of, row_products, unit_rows
+from ..distributions import NO_NORMS, gram_of, row_products, unit_rows
 from ..errors import MissingInputError, ParameterError
 from .engine import Picks
 from .facility import facility_greedy
@@ -38,6 +38,7 @@ def mmtok(
     visual_temperature: float = 0.2,
     visual_weight: float = 0.5,
     zero_norm: str = "error",
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Picks:
     """Greedy facility location on what words and patches look for among the patches.
 
@@ -89,6 +90,7 @@ def mmtok(
         visual_temperature=visual_temperature,
         visual_weight=visual_weight,
         zero_norm=zero_norm,
+        norms=norms,
     )
     # a temperature magnifies the rounding of a cosine; in float32 those with words are rounded
     # afterwards, in float64 they are as coarse as theirs makes them
@@ -108,6 +110,7 @@ def coverage(
     visual_temperature: float,
     visual_weight: float,
     zero_norm: str = "error",
+    norms: Mapping[str, Tensor] = NO_NORMS,
 ) -> Tensor:
     """How well each patch serves each word and each patch, (b, n_t + n_v, n_v).
 
@@ -136,13 +139,17 @@ def coverage(
     number = isinstance(visual_weight, int | float) and not isinstance(visual_weight, bool)
     if not number or not 0 <= visual_weight < math.inf:
         raise ParameterError(f"visual_weight: expected 0 or more, got {visual_weight!r}")
-    unit = unit_rows("visual", visual, zero_norm=zero_norm)
+    unit = unit_rows("visual", visual, zero_norm=zero_norm, norm=norms.get("visual"))
     features = unit
     if coverage_source == "encoder":
         if encoder_features is None:
             raise MissingInputError('mmtok: coverage_source="encoder" needs encoder_features')
-        features = unit_rows("encoder_features", encoder_features, zero_norm=zero_norm)
-        features = features.to(visual.dtype)
+        features = unit_rows(
+            "encoder_features",
+            encoder_features,
+            zero_norm=zero_norm,
+            norm=norms.get("encoder_features"),
+        ).to(visual.dtype)
     # words are few and their temperature is low: in double precision, or ties would be as wide
     words = unit_rows("text", text.double(), zero_norm=zero_norm)
     patches = unit
