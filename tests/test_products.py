@@ -1,5 +1,7 @@
 """Products, Gram matrices and sums of columns: blocks, halves and NumPy change no number."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from mitheory import select, select_batch
 from mitheory.distributions import gram_of, products, row_products, upper_products
 from mitheory.errors import NonFiniteError
+from mitheory.pmi.largest import largest_pmi, largest_pmi_of_rows
 from mitheory.selection import attention, inputs
 from mitheory.selection.autoprune import attention_information, log2_of, mutual_information
 from mitheory.selection.columns import ROWS, columns_of
@@ -155,3 +158,45 @@ def test_logarithms_are_shared():
         assert torch.equal(information(seen, logs), information(seen))
     watched = seen.clone().requires_grad_()
     assert mutual_information(watched).requires_grad
+
+
+def test_products_tell_whoever_watches():
+    """3 × 5 products of 4 multiplications, and 3 · 4 / 2 of rows with each other; with the bytes of
+    factors and results. Nobody is told who has gone."""
+    told = []
+    watcher = lambda *numbers: told.append(numbers)  # noqa: E731  a name to remove it by
+    products.WATCHING.append(watcher)
+    try:
+        row_products(torch.ones(1, 3, 4), torch.ones(1, 5, 4))
+        upper_products(torch.ones(3, 4), torch.zeros(3, 3))
+    finally:
+        products.WATCHING.remove(watcher)
+    gram_of(torch.ones(1, 3, 4))
+    assert told == [(60, 4 * (12 + 20 + 15)), (24, 4 * (12 + 9))]
+
+
+@pytest.mark.parametrize(("n", "threads", "rows"), [(4096, 2, 96), (4097, 2, 0), (4097, 1, 96)])
+def test_several_threads_take_a_large_product_at_once(monkeypatch, n, threads, rows):
+    """From 2 ** 25 multiplications on."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    x, y = torch.empty(1, n, 256), torch.empty(1, 32, 256)
+    assert products._rows_of_block(x, y) == rows
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.02, 1e-3])
+@pytest.mark.parametrize("dtype", KINDS)
+def test_the_largest_pmi_is_that_of_the_matrix(temperature, dtype):
+    """With probabilities, with weights alone, and where both are too small, by logarithms."""
+    rows, words = numbers(2, 30, 6, dtype=dtype), numbers(2, 5, 6, seed=1, dtype=dtype)
+    norm, words = rows.norm(dim=-1), words / words.norm(dim=-1, keepdim=True)
+    unit = rows / norm[..., None]
+    rho = unit.double() @ words.double().mT / temperature
+    log_cond = rho.log_softmax(-1)
+    expected = (log_cond - log_cond.logsumexp(-2, keepdim=True) + math.log(30)).amax(-1)
+    for found in (
+        largest_pmi((unit @ words.mT) / temperature, temperature),
+        largest_pmi_of_rows(rows, words, temperature, norm=norm),
+        largest_pmi_of_rows(unit, words, temperature),
+    ):
+        tolerance = 60 * torch.finfo(dtype).eps / temperature
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=tolerance)
