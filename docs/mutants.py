@@ -68,6 +68,10 @@ NOTES: tuple[tuple[str, str], ...] = (
     (r"(maximum|lse)\(pmi, None\)", "the argument is not looked at"),
     (r"rpartition", "a name has one colon at most"),
     (r"\) and False else pmi.masked_fill", "without a mask every word is real"),
+    (
+        r"range\(0, rows\)|len\((sample|square)\), \)|len\(x\) (!=|==) |SMALL / pairs|stack\(found\)",
+        "another way to the same numbers: other blocks, or none",
+    ),
     (r"^for .*(subsets\(|range\(|_paths\()", "the cases that are added have nothing to loop over"),
     (r"State\(column", "only whether something is selected is asked"),
     (r"(0\.0|1\.0) if i in state", "the gain of a selected element means nothing"),
