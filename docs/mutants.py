@@ -69,7 +69,8 @@ NOTES: tuple[tuple[str, str], ...] = (
     (r"rpartition", "a name has one colon at most"),
     (r"\) and False else pmi.masked_fill", "without a mask every word is real"),
     (
-        r"range\(0, rows\)|len\((sample|square)\), \)|len\(x\) (!=|==) |SMALL / pairs|stack\(found\)",
+        r"range\(0, rows\)|len\((sample|square)\), \)|len\(x\) (!=|==) "
+        r"|SMALL / pairs|stack\(found\)",
         "another way to the same numbers: other blocks, or none",
     ),
     (r"^for .*(subsets\(|range\(|_paths\()", "the cases that are added have nothing to loop over"),
