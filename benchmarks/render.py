@@ -37,8 +37,8 @@ SECTIONS = {
 Random tokens, N_T = 32, d = 256, float32, τ = 0.1. Floors are what cannot be left out: half of the
 Gram matrix with the log-sum-exp of its rows where λ < 1, one product and one softmax at λ = 1.
 *Plain* programs are what one would write with a whole matrix and a running maximum. At λ = 1 and a
-few hundred tokens nothing is left to save: looking at every number, norms, the choice with its ties
-and the record are some thirty calls of a few microseconds each, as long together as the product.
+few hundred tokens little is left to save: looking at every number, norms, the choice with its ties
+and the record are some thirty calls of a few microseconds each, together longer than the product.
 """,
     "setfunctions": """## Set functions
 
